@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lock.h - a small lock that lives in shared memory: one compare-and-swap when free, a futex when not
+ *
+ * The word holds the owner's thread id, so that a waiter can see that the owner died (member.c decides what
+ * then).
+ */
+#ifndef PRELOAD_LOCK_H
+#define PRELOAD_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct shm_lock {
+	_Atomic uint32_t word; /* 0 free; else owner's tid, bit 31 set when somebody sleeps */
+};
+
+void shm_lock_slow(struct shm_lock *l, uint32_t tid);
+void shm_unlock_slow(struct shm_lock *l);
+
+/* The calling thread's id, cached; correct after fork. */
+uint32_t thread_id(void);
+
+static inline bool shm_trylock(struct shm_lock *l)
+{
+	uint32_t expected = 0;
+
+	return atomic_compare_exchange_strong_explicit(&l->word, &expected, thread_id(), memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static inline void shm_lock(struct shm_lock *l)
+{
+	if (!shm_trylock(l))
+		shm_lock_slow(l, thread_id());
+}
+
+static inline void shm_unlock(struct shm_lock *l)
+{
+	if (atomic_exchange_explicit(&l->word, 0, memory_order_release) & (1u << 31))
+		shm_unlock_slow(l);
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * wait.h - waiting for kernel and stack events at once: spin a little, then sleep in one ppoll(2)
+ *
+ *     loop:  drive the instances ──► ready? ──► yes: return
+ *            spin budget left?   ──► loop
+ *            arm RX interrupt, look once more, then ppoll(kernel fds…, device fd, own wake fd) until
+ *            min(caller's timeout, next stack timer) ──► loop
+ *
+ * Of several threads asleep on one instance, one is its driver: only that one has the device's descriptor and
+ * the stack's timers in its ppoll. The others sleep on their wake fd alone, and the driver (or whoever
+ * drives) writes to it when one of their sockets got ready. A driver that leaves hands the role on.
+ */
+#ifndef PRELOAD_WAIT_H
+#define PRELOAD_WAIT_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stack/clock.h"
+
+struct file;
+struct inst;
+
+/*
+ * Blocks until `f` (mode STACK or DUAL) has one of the EPOLL* bits in `mask` (EPOLLERR and EPOLLHUP always
+ * count), the deadline of inst_clock() passes, or a signal handler ran. Lock not held. Returns 0, -EAGAIN
+ * (deadline) or -EINTR. The caller loops: another thread may have taken the data first. For DUAL the kernel
+ * socket counts too.
+ */
+int wait_file(struct file *f, uint32_t mask, time_ns deadline);
+
+struct wait_source {
+	/* Has what the caller waits for happened? Called without locks after each round of driving. */
+	bool (*ready)(void *arg);
+	void *arg;
+	struct pollfd *kernel_fds; /* may be NULL; one spare element must follow the n_kernel for each of 4
+				      own fds */
+	unsigned n_kernel;
+	const sigset_t *sigmask; /* for the sleep only; NULL: unchanged */
+	struct file **files;     /* files of ours waited for: their wake-ups must reach this thread */
+	unsigned n_files;
+	struct epoll_set *set; /* or the epoll set waited for */
+};
+
+/*
+ * The general form, on which poll, select and epoll_wait stand. Returns 1 when ready() said so or a kernel fd
+ * fired (revents are filled in), 0 at the deadline, -EINTR.
+ */
+int wait_for(struct wait_source *src, time_ns deadline);
+
+/* Called under inst->lock when the stack says that a file's readiness changed: tells its epoll sets and its
+ * sleepers. */
+void wait_file_woken(struct file *f, uint32_t wake_bits);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pkt.h - the packet buffer: rte_mbuf plus the few bytes the stack keeps beside each one
+ *
+ * Every pool whose mbufs reach the stack is made with PKT_PRIV_SIZE bytes of private area; struct pkt_meta
+ * lives there. A mbuf belongs to exactly one of: the device, one queue of the stack, or a function's local
+ * variable. The single exception is a transmitted data segment, which the device and the send queue share by
+ * reference count: while rte_mbuf_refcnt_read() > 1 nobody may write its bytes or its header fields.
+ */
+#ifndef STACK_PKT_H
+#define STACK_PKT_H
+
+#include <stdint.h>
+#include <rte_mbuf.h>
+
+#include "clock.h"
+
+#define PKT_PRIV_SIZE 32
+
+/* Data room of a pool's mbufs: headroom + MTU-sized frame. 1500-byte MTU gives DPDK's usual 2176. */
+#define PKT_HEADROOM RTE_PKTMBUF_HEADROOM
+
+struct pkt_meta {
+	struct rte_mbuf *next; /* link of whatever queue of the stack holds the mbuf (never m->next, which is
+				  the chain) */
+	time_ns sent_at;       /* TCP: last transmission */
+	uint32_t seq;          /* TCP: sequence number of the first payload byte, host order */
+	uint16_t off;          /* payload offset from buf_addr (data_off moves when headers are written) */
+	uint16_t len;          /* payload bytes in this mbuf */
+	uint8_t flags;         /* owner's own */
+	uint8_t tx_count;      /* TCP: transmissions, saturating */
+	uint16_t spare;
+};
+
+_Static_assert(sizeof(struct pkt_meta) <= PKT_PRIV_SIZE, "pkt_meta outgrew the private area");
+
+static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+#endif

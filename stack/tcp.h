@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tcp.h - TCP as the rest of stack/ sees it: memory, input, timers, and the operations behind sock.h
+ *
+ * The connection itself is in tcp_conn.h, which only the tcp_*.c files include.
+ */
+#ifndef STACK_TCP_H
+#define STACK_TCP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "clock.h"
+#include "ip4.h"
+#include "ip_addr.h"
+#include "sock.h"
+
+struct stack;
+struct stack_config;
+struct timer;
+struct rte_mbuf;
+
+size_t tcp_mem_size(const struct stack_config *cfg);
+void tcp_init(struct stack *st, void *mem);
+void tcp_fini(struct stack *st); /* frees every mbuf held */
+
+/* One segment; takes the mbuf (rx->l4_off etc. describe it). */
+void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx);
+
+/*
+ * ICMP error for a segment of ours: the quoted addresses (src is our side), ports and sequence number (RFC
+ * 5927 checks it). `err` is the errno Linux maps the code to; mtu is nonzero for "fragmentation needed" (RFC
+ * 1191).
+ */
+void tcp_icmp_error(struct stack *st, const struct endpoint *local, const struct endpoint *peer, uint32_t seq,
+		    int err, uint16_t mtu);
+
+void tcp_timer(struct stack *st, struct timer *t);
+
+/* Runs what was put off to the end of a burst: pending ACKs and sends of the connections on the dirty list.
+ */
+void tcp_flush(struct stack *st);
+
+/* True while tcp_flush() has something to do. */
+bool tcp_flush_needed(const struct stack *st);
+
+unsigned tcp_undelivered(const struct stack *st);
+size_t tcp_dump(const struct stack *st, char *buf, size_t len);
+
+/* The sock.h operations for SOCK_KIND_TCP and SOCK_KIND_TCP_LISTEN. */
+int tcp_sock_new(struct stack *st, int family, struct sock **out);
+void tcp_sock_close(struct sock *so);
+int tcp_sock_bind(struct sock *so, const struct endpoint *local);
+int tcp_sock_listen(struct sock *so, int backlog);
+int tcp_sock_accept(struct sock *so, struct sock **child);
+int tcp_sock_connect(struct sock *so, const struct endpoint *peer);
+int tcp_sock_disconnect(struct sock *so);
+ssize_t tcp_sock_send(struct sock *so, const struct iovec *iov, int iovcnt, int flags);
+ssize_t tcp_sock_recv(struct sock *so, const struct iovec *iov, int iovcnt, int flags,
+		      struct sock_recv_info *info);
+ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list);
+int tcp_sock_tx_append(struct sock *so, struct rte_mbuf *list, size_t bytes, int flags);
+int tcp_sock_shutdown(struct sock *so, int how);
+/* Level IPPROTO_TCP, and the SOL_SOCKET names sock.c does not know itself. */
+int tcp_sock_setopt(struct sock *so, int level, int name, const void *val, socklen_t len);
+int tcp_sock_getopt(struct sock *so, int level, int name, void *val, socklen_t *len);
+int tcp_sock_ioctl(struct sock *so, unsigned long request, int *value);
+
+#endif
