@@ -13,9 +13,9 @@
 
 typedef uint64_t time_ns;
 
-#define NS_PER_US 1000ULL
-#define NS_PER_MS 1000000ULL
-#define NS_PER_S  1000000000ULL
+#define NS_PER_US  1000ULL
+#define NS_PER_MS  1000000ULL
+#define NS_PER_SEC 1000000000ULL /* rte_cycles.h has an NS_PER_S of type int */
 
 /* Later than any instant: "no timer". */
 #define TIME_NEVER UINT64_MAX

@@ -16,7 +16,12 @@ struct rte_mbuf;
 struct stack;
 struct arp_entry;
 
-/* A received packet as the transport protocols see it. m's data starts at the IP header. */
+/*
+ * A received packet as the transport protocols see it. m's data starts at the IP header; the IP header and
+ * the first min(l4_len, IP_RX_CONTIGUOUS) bytes of the transport header lie in the first mbuf.
+ */
+#define IP_RX_CONTIGUOUS 60
+
 struct ip_rx {
 	struct ip_addr src, dst;
 	uint16_t l4_off; /* transport header, bytes from the start of the data; at least l4_len bytes follow

@@ -28,6 +28,32 @@ struct stack;
 
 enum sock_kind { SOCK_KIND_FREE, SOCK_KIND_TCP, SOCK_KIND_TCP_LISTEN, SOCK_KIND_UDP };
 
+/* What a program asked recvmsg(2) to tell it: bits of sock.recv_opts; preload/ makes the control messages. */
+enum sock_recv_opt {
+	SOCK_RECV_PKTINFO = 1 << 0, /* IP_PKTINFO, IPV6_RECVPKTINFO */
+	SOCK_RECV_TTL = 1 << 1,     /* IP_RECVTTL, IPV6_RECVHOPLIMIT */
+	SOCK_RECV_TOS = 1 << 2,     /* IP_RECVTOS, IPV6_RECVTCLASS */
+	SOCK_RECV_ERR = 1 << 3,     /* IP_RECVERR, IPV6_RECVERR */
+	SOCK_RECV_ORIGDST = 1 << 4, /* IP_RECVORIGDSTADDR */
+	SOCK_RECV_TIMESTAMP = 1 << 5,
+	SOCK_RECV_TIMESTAMPNS = 1 << 6,
+	SOCK_RECV_RXQ_OVFL = 1 << 7,
+};
+
+/* Options that only getsockopt(2) and rare paths read; kept away from the fields that packets touch. */
+struct sock_opts {
+	uint32_t recv_opts; /* enum sock_recv_opt */
+	uint32_t mark, priority;
+	uint32_t timestamping; /* SO_TIMESTAMPING flags, stored */
+	uint64_t max_pacing_rate;
+	int32_t incoming_cpu, busy_poll_us, peek_off;
+	int32_t user_tos, user_ttl; /* as set; -1: the default */
+	uint8_t pmtudisc;           /* IP_PMTUDISC_* */
+	uint8_t mcast_ttl, min_ttl;
+	bool mcast_loop, mcast_all, dontroute, oobinline, zerocopy, no_check, debug, bind_no_port, freebind;
+	bool select_err_queue, prefer_busy_poll;
+};
+
 struct sock {
 	struct stack *stack;
 	_Atomic uint32_t events; /* current EPOLL* readiness; written under the lock, read by anybody */
@@ -44,11 +70,11 @@ struct sock {
 	uint32_t rcvbuf_bytes, sndbuf_bytes; /* limits now in force */
 	uint32_t rcvlowat_bytes;             /* at least 1 */
 	bool rcvbuf_locked, sndbuf_locked;   /* set by SO_RCVBUF/SO_SNDBUF: no autotuning */
-	uint8_t tos, ttl;
-	uint32_t mark, priority;
-	time_ns rcvtimeo_ns, sndtimeo_ns; /* 0 = for ever; kept here, used by preload/ */
+	uint8_t tos, ttl;                    /* of packets sent */
+	time_ns rcvtimeo_ns, sndtimeo_ns;    /* 0 = for ever; kept here, used by preload/ */
 	struct endpoint local, peer;
 	void *user; /* owner's cookie, never touched by the stack */
+	struct sock_opts opts;
 };
 
 /* What a received datagram or stream read tells besides bytes. */
@@ -57,6 +83,8 @@ struct sock_recv_info {
 	struct ip_addr to;    /* UDP: the address it was sent to (IP_PKTINFO) */
 	uint32_t msg_flags;   /* MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE to be set in msghdr.msg_flags */
 	uint32_t full_len;    /* UDP: length of the whole datagram, for MSG_TRUNC */
+	time_ns at;           /* UDP: when it arrived, in the stack's time (SO_TIMESTAMP) */
+	uint32_t dropped;     /* UDP: datagrams lost for want of room so far (SO_RXQ_OVFL) */
 	uint8_t tos, ttl;
 };
 

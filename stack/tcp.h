@@ -66,6 +66,11 @@ int tcp_sock_shutdown(struct sock *so, int how);
 /* Level IPPROTO_TCP, and the SOL_SOCKET names sock.c does not know itself. */
 int tcp_sock_setopt(struct sock *so, int level, int name, const void *val, socklen_t len);
 int tcp_sock_getopt(struct sock *so, int level, int name, void *val, socklen_t *len);
+/*
+ * sock.c has stored a new value of an option of level SOL_SOCKET, IPPROTO_IP or IPPROTO_IPV6 in struct sock;
+ * called so that TCP acts on those it must: SO_KEEPALIVE, SO_SNDBUF, SO_RCVBUF, SO_RCVLOWAT, IP_TOS, IP_TTL …
+ */
+void tcp_sock_opt_changed(struct sock *so, int level, int name);
 int tcp_sock_ioctl(struct sock *so, unsigned long request, int *value);
 
 #endif
