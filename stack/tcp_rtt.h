@@ -10,9 +10,9 @@
 
 #include "clock.h"
 
-#define TCP_RTO_INITIAL_NS (1 * NS_PER_S)
+#define TCP_RTO_INITIAL_NS (1 * NS_PER_SEC)
 #define TCP_RTO_MIN_NS     (200 * NS_PER_MS)
-#define TCP_RTO_MAX_NS     (120 * NS_PER_S)
+#define TCP_RTO_MAX_NS     (120 * NS_PER_SEC)
 
 struct tcp_rtt {
 	time_ns srtt_ns; /* 0: no sample yet */
