@@ -5,6 +5,10 @@
  * Answers one question, how large may the window be. What is lost and what is sent again is tcp_recover.c's
  * question. An algorithm is chosen by its index in tcp_cc_algorithms[], never by pointer: connections live in
  * shared memory. All sizes in bytes; segments are cc->mss bytes.
+ *
+ * On a loss tcp_recover.c calls tcp_cc_reduce(), then lets the window shrink to ssthresh in its own way (or
+ * to one segment after a timeout, with on_rto()); when the loss turns out never to have happened,
+ * tcp_cc_undo().
  */
 #ifndef STACK_TCP_CC_H
 #define STACK_TCP_CC_H
@@ -41,7 +45,7 @@ struct tcp_cc_ops {
 			     time_ns now);                                /* loss was seen: new ssthresh */
 	void (*on_rto)(struct tcp_cc *cc, time_ns now);                   /* may be NULL */
 	void (*on_idle)(struct tcp_cc *cc, time_ns idle_ns, time_ns now); /* after an idle RTO; may be NULL */
-	void (*undo)(struct tcp_cc *cc); /* reduction was spurious; may be NULL */
+	void (*undo)(struct tcp_cc *cc); /* after tcp_cc_undo() put the window back; may be NULL */
 };
 
 extern const struct tcp_cc_ops *const tcp_cc_algorithms[];
@@ -61,7 +65,23 @@ static inline const struct tcp_cc_ops *tcp_cc_ops(const struct tcp_cc *cc)
 	return tcp_cc_algorithms[cc->algorithm];
 }
 
+/* A loss: remembers cwnd and ssthresh for undo and sets the new ssthresh; cwnd is left to the caller. */
+void tcp_cc_reduce(struct tcp_cc *cc, uint32_t in_flight, time_ns now);
+
+/* Back to what it was before the last tcp_cc_reduce(), never to less than it is. */
+void tcp_cc_undo(struct tcp_cc *cc);
+
+/* What congestion avoidance grows by: one segment per window acknowledged; *acc keeps the rest. */
+void tcp_cc_avoid(struct tcp_cc *cc, uint64_t *acc, uint32_t acked_bytes);
+
 /* Slow start's part, shared: grows cwnd by the bytes acked up to ssthresh, returns the bytes left over. */
 uint32_t tcp_cc_slow_start(struct tcp_cc *cc, uint32_t acked_bytes);
+
+/* Grows cwnd, within a bound that keeps sums of two windows in 32 bits. */
+void tcp_cc_grow(struct tcp_cc *cc, uint64_t bytes);
+
+#define TCP_CC_CWND_MAX (1U << 30)
+
+extern const struct tcp_cc_ops tcp_cc_newreno, tcp_cc_cubic;
 
 #endif

@@ -30,7 +30,10 @@ struct tcp_options {
 /* Returns 0, or -EINVAL when the options are malformed (*out then holds those before the bad one). */
 int tcp_options_parse(struct tcp_options *out, const uint8_t *p, unsigned len);
 
-/* Writes the options that are set, padded with NOPs to a multiple of 4. Returns the bytes written (<= 40). */
+/*
+ * Writes the options that are set, padded with NOPs to a multiple of 4; SACK blocks that do not fit are left
+ * out, the last ones first. Returns the bytes written (<= 40).
+ */
 unsigned tcp_options_write(uint8_t *p, const struct tcp_options *opt);
 
 /* Fast path: exactly NOP NOP TS in 12 bytes, as every segment of an established connection carries. */

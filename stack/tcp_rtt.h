@@ -25,6 +25,11 @@ struct tcp_rtt {
 
 void tcp_rtt_init(struct tcp_rtt *r);
 
+/*
+ * Linux's form of the timeout, srtt + max(4 * rttvar, 200 ms): on a long path whose RTT hardly varies RFC
+ * 6298's max(srtt + 4 * rttvar, floor) would leave no room for a delayed ACK. Whole microseconds.
+ */
+
 /* One sample from a segment sent once (Karn) or from a timestamp echo. Clears the backoff. */
 void tcp_rtt_sample(struct tcp_rtt *r, time_ns rtt_ns, time_ns now);
 

@@ -4,12 +4,14 @@
  *
  * Intrusive, allocation-free, no pointer to code: the owner embeds a struct timer with a small `kind` and
  * gets expired timers back one by one from timer_wheel_pop(). A timer fires at or after its exact deadline,
- * never before; deadlines keep nanoseconds, the 2^16 ns slots only sort them.
+ * never before; deadlines keep nanoseconds, the 2^16 ns slots only sort them. Timers of different slots come
+ * back in order; those of one slot (65 us) in any order.
  */
 #ifndef STACK_TIMER_H
 #define STACK_TIMER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "clock.h"
@@ -18,29 +20,35 @@ struct timer {
 	struct timer *next, **pprev; /* pprev is NULL while not in a wheel */
 	time_ns due;
 	uint8_t kind;        /* owner's own: which struct embeds it */
-	uint8_t level, slot; /* wheel's own */
+	uint8_t level, slot; /* wheel's own; level TIMER_LEVELS: on the expired list */
 };
 
-#define TIMER_LEVELS     7
+#define TIMER_LEVELS     8 /* 8 * 6 + 16 = 64: every time_ns has its place */
 #define TIMER_SLOT_BITS  6
 #define TIMER_SLOTS      (1 << TIMER_SLOT_BITS)
 #define TIMER_TICK_SHIFT 16 /* 65.536 us */
 
 struct timer_wheel {
-	time_ns now;
+	uint64_t tick;         /* how far the wheel has turned; never beyond a timer that is not expired */
+	time_ns earliest;      /* no timer is due before */
+	uint32_t pending;      /* timers in the wheel */
+	struct timer *expired; /* found due, not popped yet */
 	uint64_t occupied[TIMER_LEVELS];
 	struct timer *slots[TIMER_LEVELS][TIMER_SLOTS];
 };
 
 void timer_wheel_init(struct timer_wheel *w, time_ns now);
 
-/* (Re)sets the deadline. A deadline in the past is due at once. Zeroed struct timer is a valid idle timer. */
+/*
+ * (Re)sets the deadline. A deadline in the past is due at once. Zeroed struct timer is a valid idle timer.
+ * Putting off a pending timer is one store: it is found and moved when its old slot comes up.
+ */
 void timer_set(struct timer_wheel *w, struct timer *t, time_ns due);
 void timer_cancel(struct timer_wheel *w, struct timer *t);
 
 static inline bool timer_pending(const struct timer *t)
 {
-	return t->pprev != 0;
+	return t->pprev != NULL;
 }
 
 /* Earliest deadline, or an earlier instant when the nearest timers are far away; TIME_NEVER when the wheel is
