@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * driver.c - opens and closes: link specification, EAL, device, pool, port, in this order
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <rte_bus_vdev.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_mempool.h>
+
+#include "driver/driver_priv.h"
+
+/* What DPDK may change in the calling thread. Its own threads inherit the blocked signals. */
+struct thread_state {
+	cpu_set_t cpus;
+	sigset_t signals;
+	char name[16];
+};
+
+static void thread_save(struct thread_state *t)
+{
+	sigset_t all;
+	pthread_getaffinity_np(pthread_self(), sizeof(t->cpus), &t->cpus);
+	prctl(PR_GET_NAME, t->name);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &t->signals);
+}
+
+static void thread_restore(const struct thread_state *t)
+{
+	pthread_setaffinity_np(pthread_self(), sizeof(t->cpus), &t->cpus);
+	prctl(PR_SET_NAME, t->name);
+	pthread_sigmask(SIG_SETMASK, &t->signals, NULL);
+}
+
+/*
+ * net_tap wants a signal for every packet that arrives, and takes a real-time signal with default disposition
+ * for it: system calls of the program would be interrupted, and a forked child would get none. If all of them
+ * are taken it reads its descriptor at every poll instead, which is what we want; so take them for the while.
+ */
+static void signal_taken(int signo)
+{
+	(void)signo;
+}
+
+static void rt_signals_take(sigset_t *taken)
+{
+	struct sigaction sa, mine = {.sa_handler = signal_taken, .sa_flags = SA_RESTART};
+	sigemptyset(taken);
+	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL &&
+		    sigaction(s, &mine, NULL) == 0)
+			sigaddset(taken, s);
+}
+
+static void rt_signals_give_back(const sigset_t *taken)
+{
+	const struct sigaction dfl = {.sa_handler = SIG_DFL};
+	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
+		if (sigismember(taken, s) == 1)
+			sigaction(s, &dfl, NULL);
+}
+
+static int make_device(struct driver_port *port, char *err, size_t err_len)
+{
+	const struct link_spec *spec = &port->link;
+	int ret = 0;
+
+	eal_clear_error();
+	if (link_is_vdev(spec))
+		ret = rte_vdev_init(spec->vdev_name, spec->vdev_args);
+	else if (spec->kind == LINK_DEVARGS)
+		ret = rte_dev_probe(spec->target);
+	if (ret == 0)
+		RTE_ETH_FOREACH_DEV(port->id)
+	return 0;
+	driver_say(err, err_len, "link %s cannot be opened: %s", port->cfg.link,
+		   eal_last_error()[0] ? eal_last_error()
+				       : "its driver is not built in (meson option drivers)");
+	return ret == 0 || ret == -1 ? -ENODEV : ret;
+}
+
+static int open_locked(struct driver_port *port, char *err, size_t err_len)
+{
+	const struct driver_config *cfg = &port->cfg;
+	struct link_spec *spec = &port->link;
+
+	int ret = link_parse(cfg->link, spec, err, err_len);
+	if (ret == 0)
+		ret = link_check(cfg, spec, err, err_len);
+	if (ret != 0)
+		return ret;
+	uint16_t mtu = link_mtu(cfg, spec);
+	port->room = pool_room(mtu);
+	ret = eal_start(cfg, spec, pool_bytes(cfg, port->room), err, err_len);
+	if (ret != 0)
+		return ret;
+	port->hugepages = eal_has_hugepages();
+	link_devargs(cfg, spec, mtu, port->hugepages);
+
+	struct fd_set_snapshot *before = sleep_fds_before();
+	ret = make_device(port, err, err_len);
+	if (ret == 0)
+		ret = pool_make(port, err, err_len);
+	if (ret == 0)
+		ret = port_start(port, mtu, err, err_len);
+	sleep_fds_after(port, before);
+	if (ret == 0 && spec->kind == LINK_TAP && cfg->kernel_addr != NULL) {
+		ret = ifconf_set_addr(spec->target, cfg->kernel_addr);
+		if (ret == 0)
+			ret = ifconf_up(spec->target);
+		if (ret != 0)
+			driver_say(err, err_len, "cannot give %s the address %s: %s", spec->target,
+				   cfg->kernel_addr, strerror(-ret));
+	}
+	return ret;
+}
+
+int driver_open(const struct driver_config *cfg, struct driver_port **out, char *err, size_t err_len)
+{
+	struct driver_port *port = calloc(1, sizeof(*port));
+	struct thread_state thread;
+	sigset_t rt_signals;
+
+	*out = NULL;
+	if (err_len > 0)
+		err[0] = '\0';
+	if (port == NULL)
+		return -ENOMEM;
+	int saved_errno = errno;
+	port->cfg = *cfg;
+	port->dev.ops = &driver_netdev_ops;
+	port->id = RTE_MAX_ETHPORTS;
+	port->owner = getpid();
+	thread_save(&thread);
+	rt_signals_take(&rt_signals);
+	int ret = open_locked(port, err, err_len);
+	rt_signals_give_back(&rt_signals);
+	thread_restore(&thread);
+	if (ret != 0)
+		driver_close(port);
+	else
+		*out = port;
+	errno = saved_errno;
+	return ret;
+}
+
+struct netdev *driver_netdev(struct driver_port *port)
+{
+	return &port->dev;
+}
+
+struct rte_mempool *driver_pool(struct driver_port *port)
+{
+	return port->pool;
+}
+
+uint32_t driver_pool_mbufs(const struct driver_port *port)
+{
+	return port->cfg.mbufs;
+}
+
+size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
+{
+	const struct netdev_caps *c = &port->dev.caps;
+	const char *csum = c->csum_unneeded ? "no checksums needed"
+			   : c->tx_tcp_csum ? "checksum"
+					    : "no offloads";
+	int n = snprintf(buf, len, "%s, %s%s%s, %u queue%s, %u buffers of %u KB %s hugepages", port->cfg.link,
+			 csum, c->tso ? "+tso" : "", c->lro ? "+lro" : "", c->queues,
+			 c->queues == 1 ? "" : "s", port->cfg.mbufs,
+			 (port->room - RTE_PKTMBUF_HEADROOM) / 1024u, port->hugepages ? "in" : "without");
+	return n < 0 ? 0 : (size_t)n;
+}
+
+void driver_close(struct driver_port *port)
+{
+	if (port == NULL)
+		return;
+	if (port->id != RTE_MAX_ETHPORTS) {
+		if (port->started)
+			rte_eth_dev_stop(port->id);
+		rte_eth_dev_close(port->id);
+		if (link_is_vdev(&port->link))
+			rte_vdev_uninit(port->link.vdev_name);
+	}
+	rte_mempool_free(port->pool);
+	free(port);
+}
+
+size_t driver_stats(struct driver_port *port, char *buf, size_t len)
+{
+	struct rte_eth_stats s;
+	if (rte_eth_stats_get(port->id, &s) != 0)
+		return 0;
+	int n = snprintf(buf, len,
+			 "rx_packets %" PRIu64 "\nrx_bytes %" PRIu64 "\nrx_missed %" PRIu64
+			 "\nrx_errors %" PRIu64 "\nrx_nombuf %" PRIu64 "\ntx_packets %" PRIu64
+			 "\ntx_bytes %" PRIu64 "\ntx_errors %" PRIu64 "\n",
+			 s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf, s.opackets, s.obytes,
+			 s.oerrors);
+	return n < 0 ? 0 : (size_t)n;
+}
+
+int driver_capture_start(struct driver_port *port, const char *path)
+{
+	(void)port;
+	(void)path;
+	return -ENOTSUP;
+}
+
+void driver_capture_stop(struct driver_port *port)
+{
+	(void)port;
+}

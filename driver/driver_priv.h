@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * driver_priv.h - what the files of driver/ share; nobody else includes it
+ *
+ *     links.c ──spec──► eal.c ──► port.c ──► pool.c        opening, in this order (driver.c)
+ *                                   └──► rxtx.c sleep.c    the netdev
+ *
+ * A driver_port is process-local and inherited by fork as it stands; whatever changes after driver_open() and
+ * must be seen by all members lies in DPDK's shared memory, not here.
+ */
+#ifndef DRIVER_DRIVER_PRIV_H
+#define DRIVER_DRIVER_PRIV_H
+
+#include <net/if.h>
+#include <sys/types.h>
+#include <rte_ethdev.h>
+
+#include "driver/driver.h"
+#include "stack/netdev.h"
+
+#define DRIVER_QUEUES_MAX 16u
+
+enum link_kind {
+	LINK_TAP,
+	LINK_AF_PACKET,
+	LINK_AF_XDP,
+	LINK_MEMIF,
+	LINK_VHOST,
+	LINK_VIRTIO_USER,
+	LINK_PCI,
+	LINK_DEVARGS,
+};
+
+/* A parsed link specification. */
+struct link_spec {
+	enum link_kind kind;
+	char target[256];     /* interface name, socket path, PCI address or devargs */
+	char more[256];       /* further devargs of the user, verbatim, without the leading comma */
+	bool server;          /* memif, vhost, virtio_user: we make the socket */
+	char vdev_name[64];   /* "net_tap0" */
+	char vdev_args[1024]; /* "iface=shunt0,…" */
+};
+
+/* What the kernel says about a network interface. */
+struct ifinfo {
+	unsigned index;
+	uint16_t mtu;
+	uint8_t mac[6];
+	bool up, veth;
+	uint16_t rx_queues;
+};
+
+struct driver_port {
+	struct netdev dev;
+	uint16_t id; /* ethdev port */
+	struct link_spec link;
+	struct driver_config cfg;
+	struct rte_eth_dev_info info;
+	struct rte_mempool *pool;
+	uint16_t room; /* data room of the pool's mbufs, headroom included */
+	bool hugepages;
+	bool started;
+	pid_t owner; /* the process with DPDK's threads */
+	uint64_t connect_at_ms;
+	bool tx_prepare; /* the PMD wants to look at packets before it sends them */
+	int sleep_fd[DRIVER_QUEUES_MAX];
+};
+
+/* links.c */
+int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_len);
+bool link_is_vdev(const struct link_spec *spec);
+int link_check(const struct driver_config *cfg, struct link_spec *spec, char *err, size_t err_len);
+void link_devargs(const struct driver_config *cfg, struct link_spec *spec, uint16_t mtu, bool hugepages);
+uint16_t link_mtu(const struct driver_config *cfg, const struct link_spec *spec);
+
+/* ifconf.c: the kernel's side of interfaces; 0 or -errno */
+int ifconf_get(const char *name, struct ifinfo *info);
+int ifconf_up(const char *name);
+int ifconf_set_addr(const char *name, const char *cidr);
+
+/* eal.c */
+int eal_start(const struct driver_config *cfg, const struct link_spec *spec, size_t mem_bytes, char *err,
+	      size_t err_len);
+bool eal_has_hugepages(void);
+const char *eal_last_error(void);
+void eal_clear_error(void);
+
+/* pool.c */
+uint16_t pool_room(uint16_t mtu);
+size_t pool_bytes(const struct driver_config *cfg, uint16_t room);
+int pool_make(struct driver_port *port, char *err, size_t err_len);
+
+/* port.c */
+int port_start(struct driver_port *port, uint16_t mtu, char *err, size_t err_len);
+
+void port_connect_again(struct driver_port *port);
+
+/* offload.c */
+void offload_choose(struct driver_port *port, struct rte_eth_conf *conf);
+
+/* rxtx.c */
+extern const struct netdev_ops driver_netdev_ops;
+
+/* sleep.c */
+struct fd_set_snapshot;
+struct fd_set_snapshot *sleep_fds_before(void);
+void sleep_fds_after(struct driver_port *port, struct fd_set_snapshot *before);
+int sleep_fd(struct netdev *dev, uint16_t q);
+int sleep_arm(struct netdev *dev, uint16_t q);
+void sleep_disarm(struct netdev *dev, uint16_t q);
+
+__attribute__((format(printf, 3, 4))) void driver_say(char *err, size_t err_len, const char *fmt, ...);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * offload.c - which offloads are asked of the port, and the truth about them for the stack
+ *
+ * Called once, before the port is configured. What a PMD does in software itself (net_tap's checksums) is not
+ * asked for: the stack does it better while it copies.
+ */
+#include "driver/driver_priv.h"
+
+#define TX_CSUM_L4 (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
+#define RX_CSUM    (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
+#define RX_CSUM_L4 (RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
+
+#define TSO_BYTES_MAX                                                                                        \
+	65000u /* payload: the IP length field has 16 bits, headers and options need their part */
+#define LRO_BYTES_MAX 65535u
+
+static bool software_only(enum link_kind kind)
+{
+	return kind == LINK_TAP || kind == LINK_AF_PACKET || kind == LINK_AF_XDP || kind == LINK_MEMIF;
+}
+
+static uint64_t choose_tx(struct driver_port *port)
+{
+	struct netdev_caps *c = &port->dev.caps;
+	uint64_t have = port->info.tx_offload_capa, use = have & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+
+	if (!software_only(port->link.kind) && port->cfg.offload_csum) {
+		use |= have & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | TX_CSUM_L4);
+		if (port->cfg.offload_tso && (use & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0 && use != 0)
+			use |= have & RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	}
+	c->tx_multi_seg = (use & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
+	c->tx_ip_csum = (use & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
+	c->tx_tcp_csum = (use & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
+	c->tx_udp_csum = (use & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
+	c->tso = (use & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0 && c->tx_multi_seg;
+	if (c->tso) {
+		uint16_t segs = port->info.tx_desc_lim.nb_seg_max;
+		c->tso_max_bytes = TSO_BYTES_MAX;
+		c->tso_max_segs = segs == 0 || segs > 64 ? 64 : segs;
+	}
+	port->tx_prepare = c->tx_tcp_csum || c->tso;
+	return use;
+}
+
+static uint64_t choose_rx(struct driver_port *port)
+{
+	struct netdev_caps *c = &port->dev.caps;
+	uint64_t have = port->info.rx_offload_capa, use = 0;
+
+	if (!software_only(port->link.kind) && port->cfg.offload_csum)
+		use |= have & RX_CSUM;
+	if (port->cfg.offload_lro && port->link.kind == LINK_VIRTIO_USER) /* chains need mergeable buffers */
+		use |= have & RTE_ETH_RX_OFFLOAD_TCP_LRO;
+	if ((use & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0)
+		use |= have & RTE_ETH_RX_OFFLOAD_SCATTER;
+	c->rx_csum = (use & RX_CSUM_L4) == RX_CSUM_L4;
+	/* net_vhost does not name it, and hands over whatever the other end sends. */
+	c->lro = (use & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0 ||
+		 (port->link.kind == LINK_VHOST && port->cfg.offload_lro);
+	return use;
+}
+
+static bool tx_is_sync(const struct driver_port *port)
+{
+	switch (port->link.kind) {
+	case LINK_TAP:
+	case LINK_AF_PACKET:
+	case LINK_VHOST:
+		return true;
+	case LINK_MEMIF:
+		return strstr(port->link.vdev_args, "zero-copy=yes") == NULL;
+	default:
+		return false;
+	}
+}
+
+void offload_choose(struct driver_port *port, struct rte_eth_conf *conf)
+{
+	struct netdev_caps *c = &port->dev.caps;
+
+	conf->txmode.offloads = choose_tx(port);
+	conf->rxmode.offloads = choose_rx(port);
+	/* A PMD that names no limit wants the field left alone. */
+	if (c->lro && port->info.max_lro_pkt_size != 0)
+		conf->rxmode.max_lro_pkt_size = RTE_MIN(LRO_BYTES_MAX, port->info.max_lro_pkt_size);
+	c->rx_csum_partial = port->link.kind == LINK_AF_PACKET || port->link.kind == LINK_AF_XDP;
+	c->csum_unneeded = port->link.kind == LINK_MEMIF && port->cfg.offload_csum;
+	c->tx_sync = tx_is_sync(port);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * port.c - one ethdev: configure, queues, start, MAC, MTU, and a bounded wait for the link
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <rte_errno.h>
+#include <rte_ether.h>
+
+#include "driver/driver_priv.h"
+
+#define LINK_WAIT_MS     2000
+#define CONNECT_EVERY_MS 200
+
+static uint16_t pick_queues(const struct driver_port *port)
+{
+	unsigned n = port->cfg.queues == 0 ? 1 : port->cfg.queues;
+	n = RTE_MIN(n, DRIVER_QUEUES_MAX);
+	n = RTE_MIN(n, port->info.max_rx_queues);
+	n = RTE_MIN(n, port->info.max_tx_queues);
+	return n == 0 ? 1 : (uint16_t)n;
+}
+
+/* RX descriptors hold buffers of the pool: leave most of it to the stack. */
+static uint16_t pick_desc(const struct driver_port *port, uint16_t wanted, uint16_t preferred,
+			  uint16_t queues)
+{
+	uint32_t n = wanted != 0 ? wanted : preferred != 0 ? preferred : 1024;
+	uint32_t most = port->cfg.mbufs / 4 / queues;
+
+	if (port->link.kind == LINK_TAP && wanted == 0)
+		n = 32; /* net_tap keeps that many buffers for one read */
+	uint32_t pow2 = 1;
+	while (pow2 * 2 <= most)
+		pow2 *= 2;
+	return (uint16_t)RTE_MIN(n, pow2);
+}
+
+static int setup_queues(struct driver_port *port, uint16_t queues)
+{
+	uint16_t rxd = pick_desc(port, port->cfg.rx_desc, port->info.default_rxportconf.ring_size, queues);
+	uint16_t txd = pick_desc(port, port->cfg.tx_desc, port->info.default_txportconf.ring_size, queues);
+	int ret = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rxd, &txd);
+
+	for (uint16_t q = 0; q < queues && ret == 0; q++) {
+		ret = rte_eth_rx_queue_setup(port->id, q, rxd, SOCKET_ID_ANY, NULL, port->pool);
+		if (ret == 0)
+			ret = rte_eth_tx_queue_setup(port->id, q, txd, SOCKET_ID_ANY, NULL);
+	}
+	return ret;
+}
+
+static bool may_interrupt(enum link_kind kind)
+{
+	return kind == LINK_VHOST || kind == LINK_VIRTIO_USER || kind == LINK_PCI || kind == LINK_DEVARGS;
+}
+
+static int configure(struct driver_port *port, uint16_t queues)
+{
+	struct rte_eth_conf conf = {.intr_conf.rxq = may_interrupt(port->link.kind)};
+	uint64_t rss =
+		port->info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+
+	offload_choose(port, &conf);
+	if (queues > 1 && rss != 0) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = rss;
+	}
+	int ret = rte_eth_dev_configure(port->id, queues, queues, &conf);
+	if (ret != 0 && conf.intr_conf.rxq) {
+		conf.intr_conf.rxq = 0;
+		ret = rte_eth_dev_configure(port->id, queues, queues, &conf);
+	}
+	return ret;
+}
+
+static bool mac_is_zero(const uint8_t mac[6])
+{
+	static const uint8_t zero[6];
+	return memcmp(mac, zero, 6) == 0;
+}
+
+/* Devices that others address by their own MAC keep it; point-to-point links may carry any. */
+static void choose_mac(struct driver_port *port)
+{
+	uint8_t *mac = port->dev.caps.mac;
+	bool own = port->link.kind == LINK_AF_PACKET || port->link.kind == LINK_AF_XDP ||
+		   port->link.kind == LINK_PCI || port->link.kind == LINK_DEVARGS;
+	struct rte_ether_addr addr;
+
+	if (!mac_is_zero(port->cfg.mac)) {
+		memcpy(mac, port->cfg.mac, 6);
+		memcpy(addr.addr_bytes, mac, 6);
+		if (own && rte_eth_dev_default_mac_addr_set(port->id, &addr) != 0)
+			rte_eth_promiscuous_enable(port->id);
+		return;
+	}
+	if (own && rte_eth_macaddr_get(port->id, &addr) == 0) {
+		memcpy(mac, addr.addr_bytes, 6);
+		return;
+	}
+	mac[0] = 0x02; /* locally administered, unicast */
+	mac[1] = 0x53;
+	memcpy(mac + 2, &port->cfg.stack_addr_be, 4);
+}
+
+static int choose_mtu(struct driver_port *port, uint16_t mtu, char *err, size_t err_len)
+{
+	uint16_t now = 0;
+	port->dev.caps.mtu = mtu;
+	if (rte_eth_dev_get_mtu(port->id, &now) != 0 || now == mtu || port->cfg.mtu == 0)
+		return 0;
+	int ret = rte_eth_dev_set_mtu(port->id, mtu);
+	/* Memory-to-memory PMDs have no MTU of their own and carry what fits a buffer. */
+	if (ret == 0 || ret == -ENOTSUP || mtu < now)
+		return 0;
+	driver_say(err, err_len, "mtu=%u is not possible on link %s (%s): use at most %u", mtu,
+		   port->cfg.link, strerror(-ret), now);
+	return -EINVAL;
+}
+
+/*
+ * A memif client connects when it is started and never again. Only the process that made the port has the
+ * thread that would complete the handshake.
+ */
+void port_connect_again(struct driver_port *port)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	uint64_t now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+
+	if (getpid() != port->owner || now_ms < port->connect_at_ms)
+		return;
+	port->connect_at_ms = now_ms + CONNECT_EVERY_MS;
+	if (access(port->link.target, F_OK) != 0)
+		return;
+	rte_eth_dev_stop(port->id);
+	rte_eth_dev_start(port->id);
+}
+
+/* The peer may well come later: the stack copes with a link that is down. */
+static void wait_for_link(struct driver_port *port)
+{
+	const struct timespec nap = {.tv_nsec = 5 * 1000 * 1000};
+	for (int ms = 0; ms < LINK_WAIT_MS && !driver_netdev_ops.link_up(&port->dev); ms += 5)
+		nanosleep(&nap, NULL);
+}
+
+int port_start(struct driver_port *port, uint16_t mtu, char *err, size_t err_len)
+{
+	int ret = rte_eth_dev_info_get(port->id, &port->info);
+	uint16_t queues = ret == 0 ? pick_queues(port) : 0;
+
+	if (ret == 0)
+		ret = configure(port, queues);
+	if (ret == 0)
+		ret = choose_mtu(port, mtu, err, err_len);
+	if (ret == -EINVAL && err[0] != '\0')
+		return ret;
+	if (ret == 0)
+		ret = setup_queues(port, queues);
+	if (ret == 0)
+		ret = rte_eth_dev_start(port->id);
+	if (ret != 0 && port->link.kind == LINK_MEMIF && !port->link.server)
+		ret = 0; /* the server is not there yet */
+	if (ret != 0) {
+		driver_say(err, err_len, "link %s does not start: %s (%s)", port->cfg.link, strerror(-ret),
+			   eal_last_error());
+		return ret;
+	}
+	port->started = true;
+	port->dev.caps.queues = queues;
+	choose_mac(port);
+	wait_for_link(port);
+	return 0;
+}
