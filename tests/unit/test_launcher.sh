@@ -13,6 +13,7 @@ static=$3
 shunt=$dir/shunt
 for v in $(env | sed -n 's/^\(SHUNT_[^=]*\)=.*/\1/p'); do unset "$v"; done
 unset LD_PRELOAD
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 # one case has an LD_PRELOAD of its own
 failed=0
 
 # expect STATUS TEXT COMMAND...: exit status, and a text that its output must contain
