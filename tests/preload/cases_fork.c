@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cases_fork.c - connections and listeners across fork and exec
+ */
+#include <spawn.h>
+#include <sys/eventfd.h>
+
+#include "diff.h"
+
+static void reap(pid_t pid)
+{
+	int status;
+
+	NEED(waitpid(pid, &status, 0) == pid);
+	if (WIFSIGNALED(status))
+		say("child killed by signal %d", WTERMSIG(status));
+	else
+		say("child exit %d", WEXITSTATUS(status));
+}
+
+CASE(fork, child_closes_its_copy)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(fd);
+		_exit(0);
+	}
+	reap(pid);
+	R(send(fd, "alive", 5, 0));
+	say("peer got %s", peer_recv(p, 5));
+	peer_send(p, "too", 3);
+	until_queued(fd, 3);
+	R(recv(fd, &(char[8]){0}, 8, 0));
+	R(close(fd));
+	peer_say_recv(p, 1);
+}
+
+CASE(fork, child_exits_without_closing)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0)
+		exit(0);
+	reap(pid);
+	R(send(fd, "alive", 5, 0));
+	say("peer got %s", peer_recv(p, 5));
+}
+
+CASE(fork, child_serves_parent_closes)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char buf[8];
+
+		NEED(recv(fd, buf, 4, MSG_WAITALL) == 4);
+		NEED(send(fd, "pong", 4, 0) == 4);
+		_exit(0);
+	}
+	close(fd);
+	peer_send(p, "ping", 4);
+	say("peer got %s", peer_recv(p, 4));
+	peer_say_recv(p, 1);
+	reap(pid);
+}
+
+CASE(fork, child_serves_large_answer)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		send_pattern(fd, 4 << 20, 31);
+		_exit(0);
+	}
+	close(fd);
+	peer_recv_pattern(p, SIZE_MAX, 31);
+	reap(pid);
+}
+
+CASE(fork, server_per_connection)
+{
+	int l = tcp_listener(PORT(0), 16), slots[8];
+	pid_t pids[8];
+
+	for (int i = 0; i < 8; i++) {
+		int c;
+
+		slots[i] = peer_connect(PORT(0));
+		c = accept(l, NULL, NULL);
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			char buf[4];
+
+			close(l);
+			recv(c, buf, 4, MSG_WAITALL);
+			send(c, buf, 4, 0);
+			_exit(i);
+		}
+		close(c);
+	}
+	for (int i = 0; i < 8; i++) {
+		char text[8];
+
+		snprintf(text, sizeof(text), "q%03d", i);
+		peer_send(slots[i], text, 4);
+		say("peer got %s", peer_recv(slots[i], 4));
+		reap(pids[i]);
+		peer_say_recv(slots[i], 1);
+	}
+}
+
+CASE(fork, prefork_accept)
+{
+	int l = tcp_listener(PORT(0), 16), answered = 0;
+	pid_t pids[3];
+
+	for (int i = 0; i < 3; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			for (;;) {
+				int c = accept(l, NULL, NULL);
+				char x;
+
+				if (c < 0)
+					_exit(1);
+				if (recv(c, &x, 1, 0) != 1 || x == 'q')
+					_exit(0);
+				send(c, &x, 1, 0);
+				close(c);
+			}
+	}
+	for (int i = 0; i < 12; i++) {
+		int p = peer_connect(PORT(0));
+
+		peer_send(p, "x", 1);
+		answered += !strcmp(peer_recv(p, 1), "x");
+		peer_close(p);
+	}
+	say("answered %d", answered);
+	for (int i = 0; i < 3; i++)
+		peer_send(peer_connect(PORT(0)), "q", 1);
+	for (int i = 0; i < 3; i++)
+		reap(pids[i]);
+}
+
+CASE(fork, before_first_socket)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int p, fd = tcp_pair(&p);
+
+		R(send(fd, "from child", 10, 0));
+		say("peer got %s", peer_recv(p, 10));
+		_exit(0);
+	}
+	reap(pid);
+}
+
+CASE(fork, child_connects)
+{
+	int l = tcp_listener(PORT(0), 4), pl = peer_listen(PORT(1));
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = tcp_client(PORT(1));
+
+		R(send(fd, "child", 5, 0));
+		_exit(0);
+	}
+	peer_recv_pattern(peer_accept(pl), 0, 0);
+	reap(pid);
+	peer_begin_connect(PORT(0));
+	RFD(accept(l, NULL, NULL));
+	peer_end_connect();
+}
+
+CASE(fork, grandchild_after_parent_died)
+{
+	int p, fd = tcp_pair(&p), ready = eventfd(0, 0);
+	uint64_t one = 1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (fork() == 0) {
+			char buf[8];
+
+			/* Waits until its parent is gone, as a daemon does. */
+			while (getppid() == pid && again())
+				;
+			NEED(read(ready, &one, 8) == 8);
+			NEED(recv(fd, buf, 4, MSG_WAITALL) == 4);
+			NEED(send(fd, "pong", 4, 0) == 4);
+			_exit(0);
+		}
+		_exit(0);
+	}
+	reap(pid);
+	close(fd);
+	R(write(ready, &one, 8));
+	peer_send(p, "ping", 4);
+	say("peer got %s", peer_recv(p, 4));
+	peer_say_recv(p, 1);
+}
+
+CASE(fork, starter_exits_child_goes_on)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t starter = getpid();
+
+	/* As daemon(3): the process in which the stack was started leaves at once. */
+	if (fork() > 0)
+		_exit(0);
+	while (getppid() == starter && again())
+		;
+	peer_send(p, "ping", 4);
+	R(recv(fd, &(char[8]){0}, 4, MSG_WAITALL));
+	R(send(fd, "pong", 4, 0));
+	say("peer got %s", peer_recv(p, 4));
+}
+
+CASE(fork, both_read_one_stream)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid;
+	char c;
+
+	peer_send(p, "ab", 2);
+	until_queued(fd, 2);
+	pid = fork();
+	if (pid == 0) {
+		R(recv(fd, &c, 1, 0));
+		say("%c", c);
+		_exit(0);
+	}
+	reap(pid);
+	R(recv(fd, &c, 1, 0));
+	say("%c", c);
+}
+
+CASE(fork, flags_and_options_are_shared)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+		set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		_exit(0);
+	}
+	reap(pid);
+	say("%#x", fcntl(fd, F_GETFL));
+	OPT(fd, IPPROTO_TCP, TCP_NODELAY);
+}
+
+CASE(fork, three_hundred_in_a_row)
+{
+	int p, fd = tcp_pair(&p), bad = 0;
+
+	for (int i = 0; i < 300; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0)
+			_exit(i & 127);
+		waitpid(pid, &status, 0);
+		bad += !WIFEXITED(status) || WEXITSTATUS(status) != (i & 127);
+	}
+	say("bad %d", bad);
+	R(send(fd, "alive", 5, 0));
+	say("peer got %s", peer_recv(p, 5));
+}
+
+CASE(fork, sixteen_at_once_each_sends)
+{
+	int p, fd = tcp_pair(&p), sum = 0;
+	pid_t pids[16];
+	const char *got;
+
+	for (int i = 0; i < 16; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			send(fd, &(char){'a' + i}, 1, 0);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 16; i++)
+		waitpid(pids[i], NULL, 0);
+	got = peer_recv(p, 16);
+	for (int i = 0; i < 16; i++)
+		sum += got[i];
+	say("all letters: %d", sum == 16 * 'a' + 120);
+}
+
+CASE(fork, killed_child_leaves_connection_to_parent)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		recv(fd, &(char){0}, 1, 0);
+		pause();
+		_exit(0);
+	}
+	kill(pid, SIGKILL);
+	reap(pid);
+	peer_send(p, "x", 1);
+	R(recv(fd, &(char){0}, 1, 0));
+	R(send(fd, "y", 1, 0));
+	say("peer got %s", peer_recv(p, 1));
+}
+
+CASE(fork, killed_child_connection_is_closed)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	close(fd);
+	kill(pid, SIGKILL);
+	reap(pid);
+	peer_say_recv(p, 1);
+}
+
+CASE(fork, vfork_and_exec)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(9);
+	}
+	reap(pid);
+	R(send(fd, "alive", 5, 0));
+	say("peer got %s", peer_recv(p, 5));
+}
+
+CASE(fork, posix_spawn_popen_system)
+{
+	extern char **environ;
+	char *argv[] = {(char *)"true", NULL};
+	int p, fd = tcp_pair(&p);
+	char line[16] = "";
+	pid_t pid;
+	FILE *f;
+
+	R(posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ));
+	reap(pid);
+	R(system("exit 3") >> 8);
+	f = popen("echo hello", "r");
+	say("%s", fgets(line, sizeof(line), f) ? "read" : "nothing");
+	R(pclose(f));
+	R(send(fd, "alive", 5, 0));
+	say("peer got %s", peer_recv(p, 5));
+}
+
+CASE(fork, exec_closes_cloexec_connection)
+{
+	int p, fd = tcp_pair(&p);
+	pid_t pid;
+
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	pid = fork();
+	if (pid == 0) {
+		execl("/bin/true", "true", (char *)NULL);
+		_exit(9);
+	}
+	close(fd);
+	reap(pid);
+	peer_say_recv(p, 1);
+}
