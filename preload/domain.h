@@ -9,12 +9,13 @@
  *
  *     domain ─┬─ insts[]    one per queue pair: lock, stack, who drives it             inst.h
  *             ├─ members[]  one per process: its pid and its descriptor table           member.h
+ *             ├─ slots[]    one per thread that ever slept: an eventfd to wake it       slot.h
  *             ├─ files      open file descriptions of ours (sockets, epoll sets)        file.h
- *             ├─ epoll sets and watches                                                 epoll_set.h
- *             └─ slots[]    one per thread that ever slept: an eventfd to wake it       wait.h
+ *             └─ epoll sets and watches                                                 epoll_set.h
  *
- * Lock order, always from the left: inst->lock, epoll_set->lock, the allocators' locks. Two instances' locks
- * are never held together. Nothing that may block is done under any of them.
+ * Lock order, always from the left: inst->lock, file->watch_lock, epoll_set->lock, the pools' locks. Two
+ * instances' locks are held together only by fork's prepare handler, in rising order. Nested epoll goes from
+ * the inner set outwards. Nothing that may block is done under any of them.
  */
 #ifndef PRELOAD_DOMAIN_H
 #define PRELOAD_DOMAIN_H
@@ -23,14 +24,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct inst;
-struct member;
+#include "file.h"
+#include "inst.h"
+#include "member.h"
+#include "shm_pool.h"
+#include "slot.h"
+
+struct stack;
+struct netdev;
 
 #define DOMAIN_INSTS_MAX   16
-#define DOMAIN_MEMBERS_MAX 256
-#define DOMAIN_SLOTS_MAX   256
+#define DOMAIN_MEMBERS_MAX 1024
+#define DOMAIN_FDS_MAX     1048576
+#define DOMAIN_FILES_MAX   (1u << 20)
+#define DOMAIN_SETS_MAX    (1u << 14)
+#define DOMAIN_WATCHES_MAX (1u << 21)
 
-struct domain;
+struct domain {
+	_Atomic bool running;
+	unsigned n_insts;
+	unsigned n_members_max, n_fds; /* members[] in use at most; length of each member's table */
+	_Atomic uint32_t n_members;
+	_Atomic uint64_t reap_at; /* inst_clock() when dead members are next looked for */
+	struct inst_clock_base clock;
+	struct inst insts[DOMAIN_INSTS_MAX];
+	int kick_fd; /* an eventfd that is always readable: fd_epoll.c */
+	struct slot slots[SLOTS_MAX];
+	struct shm_pool files, sets, watches;
+	struct member members[DOMAIN_MEMBERS_MAX];
+	_Atomic(struct file *) *fd_tables; /* n_members_max tables of n_fds entries */
+};
 
 /* This process's view; NULL until domain_init() ran here or in an ancestor. */
 extern struct domain *domain;
@@ -41,10 +64,24 @@ extern struct domain *domain;
  */
 int domain_init(void);
 
+/* Around fork: nobody may be half-way through domain_init(). */
+void domain_before_fork(void);
+void domain_after_fork_parent(void);
+void domain_after_fork_child(void);
+
 /*
- * True once DPDK and the stacks run (runtime.c did that): instances exist and may be locked. Never goes back
- * to false, and is inherited by fork.
+ * DPDK and the stacks run: makes instance i of stacks[i] on queue i of dev. The stacks are in memory that
+ * fork shares. Once per family. Returns 0 or -errno.
  */
-bool domain_running(void);
+int domain_publish(struct stack **stacks, struct netdev *dev, unsigned n);
+
+/*
+ * True once domain_publish() was called: instances exist and may be locked. Never goes back to false, and is
+ * inherited by fork.
+ */
+static inline bool domain_running(void)
+{
+	return domain && atomic_load_explicit(&domain->running, memory_order_acquire);
+}
 
 #endif

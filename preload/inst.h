@@ -21,13 +21,20 @@ struct sock;
 struct netdev;
 
 struct inst {
-	struct shm_lock lock;
+	_Alignas(64) struct shm_lock lock;
 	uint16_t index;      /* in domain->insts; also the device's queue */
 	struct stack *stack; /* shared memory */
 	_Atomic uint32_t
-		driver_slot; /* 1 + wait slot of the thread that sleeps on the device for all; 0: nobody */
-	_Atomic uint64_t driven_at; /* time_ns of the last poll */
-	_Atomic uint32_t sleepers;  /* threads blocked with interest in this instance */
+		driver_slot;        /* 1 + slot of the thread that sleeps on the device for all; 0: nobody */
+	_Atomic uint64_t driven_at; /* last poll */
+	_Atomic uint64_t busy_at;   /* last poll that received something */
+	_Atomic uint64_t driver_until; /* when the sleeping driver wakes by itself */
+};
+
+/* TSC to nanoseconds: ns0 + ((tsc - tsc0) * mult >> 32); mult 0: no usable TSC, read CLOCK_MONOTONIC. */
+struct inst_clock_base {
+	uint64_t tsc0, ns0;
+	_Atomic uint64_t mult;
 };
 
 unsigned inst_count(void);
@@ -62,7 +69,24 @@ unsigned inst_poll(struct inst *in);
 /* The same if the lock is free, else 0. */
 unsigned inst_try_poll(struct inst *in);
 
-/* Monotonic nanoseconds from the TSC; same origin in all members. */
+/*
+ * Puts the device to sleep under the lock: arms the queue, polls once more. Returns true when the thread may
+ * sleep on inst_sleep_fd() until *until; false when packets came meanwhile.
+ */
+bool inst_sleep_begin(struct inst *in, time_ns *until);
+void inst_sleep_end(struct inst *in);
+
+/* -1: the device has none, nap instead. */
+int inst_sleep_fd(const struct inst *in);
+
+/* For domain.c: this process's (and its children's) device. */
+void inst_use_device(struct netdev *dev);
+
+/* CLOCK_MONOTONIC nanoseconds, read from the TSC; the same in all members. */
 time_ns inst_clock(void);
+
+/* Starts and ends the calibration of the TSC, best some 100 ms apart. */
+void inst_clock_start(struct inst_clock_base *base);
+void inst_clock_calibrate(struct inst_clock_base *base);
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct timespec;
+
 struct shm_lock {
 	_Atomic uint32_t word; /* 0 free; else owner's tid, bit 31 set when somebody sleeps */
 };
@@ -19,8 +21,13 @@ struct shm_lock {
 void shm_lock_slow(struct shm_lock *l, uint32_t tid);
 void shm_unlock_slow(struct shm_lock *l);
 
-/* The calling thread's id, cached; correct after fork. */
+/* The calling thread's id, cached; correct after fork, which calls thread_id_forget() in the child. */
 uint32_t thread_id(void);
+void thread_id_forget(void);
+
+/* Sleeps while *word == val; false when the timeout (relative; NULL: none) passed. errno is kept. */
+bool futex_wait(_Atomic uint32_t *word, uint32_t val, const struct timespec *timeout);
+void futex_wake(_Atomic uint32_t *word, int n);
 
 static inline bool shm_trylock(struct shm_lock *l)
 {
@@ -40,6 +47,11 @@ static inline void shm_unlock(struct shm_lock *l)
 {
 	if (atomic_exchange_explicit(&l->word, 0, memory_order_release) & (1u << 31))
 		shm_unlock_slow(l);
+}
+
+static inline bool shm_lock_is_mine(const struct shm_lock *l)
+{
+	return (atomic_load_explicit(&l->word, memory_order_relaxed) & ~(1u << 31)) == thread_id();
 }
 
 #endif

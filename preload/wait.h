@@ -22,34 +22,49 @@
 #include "stack/clock.h"
 
 struct file;
-struct inst;
+struct slot_set;
+struct timespec;
+
+/* A pollfd array given to wait_for() has this many more elements than n_kernel. */
+#define WAIT_SPARE_FDS (1 + 16) /* wake fd, one device per instance */
 
 /*
  * Blocks until `f` (mode STACK or DUAL) has one of the EPOLL* bits in `mask` (EPOLLERR and EPOLLHUP always
  * count), the deadline of inst_clock() passes, or a signal handler ran. Lock not held. Returns 0, -EAGAIN
  * (deadline) or -EINTR. The caller loops: another thread may have taken the data first. For DUAL the kernel
- * socket counts too.
+ * socket, reached by descriptor `fd`, counts too.
  */
-int wait_file(struct file *f, uint32_t mask, time_ns deadline);
+int wait_file(struct file *f, int fd, uint32_t mask, time_ns deadline);
 
 struct wait_source {
 	/* Has what the caller waits for happened? Called without locks after each round of driving. */
 	bool (*ready)(void *arg);
 	void *arg;
-	struct pollfd *kernel_fds; /* may be NULL; one spare element must follow the n_kernel for each of 4
-				      own fds */
+	struct pollfd *kernel_fds; /* n_kernel + WAIT_SPARE_FDS elements; may be NULL when n_kernel is 0 */
 	unsigned n_kernel;
 	const sigset_t *sigmask; /* for the sleep only; NULL: unchanged */
-	struct file **files;     /* files of ours waited for: their wake-ups must reach this thread */
+	struct file **files;     /* files of ours waited for (NULL elements are skipped) */
 	unsigned n_files;
-	struct epoll_set *set; /* or the epoll set waited for */
+	struct slot_set *set; /* or another set of sleepers to join (epoll_set.c) */
+	bool no_spin;         /* sleep at once when nothing is there */
 };
 
 /*
- * The general form, on which poll, select and epoll_wait stand. Returns 1 when ready() said so or a kernel fd
- * fired (revents are filled in), 0 at the deadline, -EINTR.
+ * The general form, on which poll, select and epoll_wait stand. Drives at least once. Returns 1 when ready()
+ * said so or a kernel fd fired (looked at in the sleep only, then revents are filled in), 0 at the deadline,
+ * -EINTR.
  */
 int wait_for(struct wait_source *src, time_ns deadline);
+
+/* deadline of a relative timeout (NULL: TIME_NEVER); -EINVAL for a malformed one. */
+int wait_deadline(const struct timespec *timeout, time_ns *deadline);
+
+/* The last wait of this thread gave it `n` events to work on: see inst_sent(). */
+void wait_batch(unsigned n);
+bool wait_in_batch(void);
+
+/* In a fork child. */
+void wait_forget(void);
 
 /* Called under inst->lock when the stack says that a file's readiness changed: tells its epoll sets and its
  * sleepers. */

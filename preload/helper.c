@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * helper.c - the helper thread (helper.h)
+ *
+ *     TICKING ──every instance has somebody asleep on it, for a while──► PARKED (futex, no timeout)
+ *        ▲  │                                                               │
+ *        │  └──nobody drives──► drive, then sleep as the driver itself      │
+ *        └─────────── a thread leaves its wait: helper_kick() ──────────────┘
+ *
+ * Parking and leaving cannot miss each other: a leaving thread gives up its role and then looks at
+ * helper_state; the helper sets PARKED and then looks at the roles.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "domain.h"
+#include "helper.h"
+#include "libc.h"
+#include "wait.h"
+
+#define TICK_NS      (1 * NS_PER_MS)
+#define PARK_TICKS   4 /* quiet ticks with every instance looked after before it parks */
+#define STACK_BYTES  (256 * 1024)
+#define STOP_WAIT_MS 100
+
+_Atomic uint32_t helper_state = HELPER_NONE;
+
+static _Atomic bool stopping, running;
+static _Atomic uint32_t own_slot; /* 1 + slot; 0: none */
+static pthread_mutex_t create_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Is a thread (of ours or not, but not this one) responsible for the instance while we do nothing? */
+static bool looked_after(const struct inst *in, unsigned slot)
+{
+	uint32_t driver = atomic_load(&in->driver_slot);
+
+	return driver != 0 && driver != slot + 1 && atomic_load(&slot_at(driver - 1)->pid) != 0;
+}
+
+static bool all_looked_after(unsigned slot)
+{
+	for (unsigned i = 0; i < domain->n_insts; i++)
+		if (!looked_after(&domain->insts[i], slot))
+			return false;
+	return true;
+}
+
+static void tick_sleep(void)
+{
+	static const struct timespec tick = {.tv_nsec = TICK_NS};
+
+	real_ppoll(NULL, 0, &tick, NULL);
+}
+
+static void park(unsigned slot)
+{
+	atomic_store(&helper_state, HELPER_PARKED);
+	if (!all_looked_after(slot) || atomic_load(&stopping)) {
+		atomic_store(&helper_state, HELPER_TICKING);
+		return;
+	}
+	while (atomic_load(&helper_state) == HELPER_PARKED)
+		futex_wait(&helper_state, HELPER_PARKED, NULL);
+}
+
+struct stand_in {
+	unsigned slot, roles;
+};
+
+/*
+ * ready() of the helper's own wait: back to ticking when a role was taken from it, which an application
+ * thread does as soon as it waits.
+ */
+static bool relieved(void *arg)
+{
+	struct stand_in *s = arg;
+	unsigned roles = 0;
+
+	for (unsigned i = 0; i < domain->n_insts; i++)
+		roles += atomic_load(&domain->insts[i].driver_slot) == s->slot + 1;
+	if (atomic_load(&stopping) || roles < s->roles)
+		return true;
+	s->roles = roles;
+	return false;
+}
+
+/* Nobody else drove lately: drive, and as long as the program stays away, sleep on the device in its place.
+ */
+static void stand_in(unsigned slot)
+{
+	struct stand_in s = {.slot = slot};
+	struct wait_source src = {.ready = relieved, .arg = &s, .no_spin = true};
+
+	wait_for(&src, TIME_NEVER);
+}
+
+static bool driven_since(time_ns then)
+{
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		struct inst *in = &domain->insts[i];
+
+		if (atomic_load(&in->driver_slot) == 0 && atomic_load(&in->driven_at) < then)
+			return false;
+	}
+	return true;
+}
+
+static void watch(unsigned slot)
+{
+	unsigned quiet = 0;
+
+	while (!atomic_load(&stopping)) {
+		tick_sleep();
+		member_reap(inst_clock());
+		if (all_looked_after(slot)) {
+			if (++quiet < PARK_TICKS)
+				continue;
+			park(slot);
+		} else if (!driven_since(inst_clock() - TICK_NS)) {
+			stand_in(slot);
+		}
+		quiet = 0;
+	}
+}
+
+static void *helper_main(void *arg)
+{
+	unsigned slot = slot_mine();
+
+	(void)arg;
+	if (slot != SLOT_NONE) {
+		atomic_store(&slot_at(slot)->helper, true);
+		atomic_store(&own_slot, slot + 1);
+		atomic_store(&helper_state, HELPER_TICKING);
+		watch(slot);
+	}
+	atomic_store(&helper_state, HELPER_OFF);
+	atomic_store(&running, false);
+	futex_wake(&helper_state, 1);
+	return NULL;
+}
+
+static int create(void)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	pthread_t thread;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, &attr, helper_main, NULL);
+	if (!err)
+		pthread_setname_np(thread, "shunt-helper");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+void helper_kick_slow(void)
+{
+	uint32_t state = HELPER_PARKED;
+
+	if (!domain_running() || !member_is_me())
+		return;
+	if (atomic_compare_exchange_strong(&helper_state, &state, HELPER_TICKING)) {
+		futex_wake(&helper_state, 1);
+		return;
+	}
+	if (state != HELPER_NONE || pthread_mutex_trylock(&create_lock) != 0)
+		return;
+	if (atomic_load(&helper_state) == HELPER_NONE) {
+		atomic_store(&running, true);
+		atomic_store(&helper_state, HELPER_STARTING);
+		if (create() != 0) {
+			atomic_store(&running, false);
+			atomic_store(&helper_state, HELPER_OFF);
+		}
+	}
+	pthread_mutex_unlock(&create_lock);
+}
+
+void helper_stop(void)
+{
+	atomic_store(&stopping, true);
+	for (unsigned ms = 0; atomic_load(&running) && ms < STOP_WAIT_MS; ms++) {
+		static const struct timespec one_ms = {.tv_nsec = NS_PER_MS};
+		uint32_t state = HELPER_PARKED, slot = atomic_load(&own_slot);
+
+		if (atomic_compare_exchange_strong(&helper_state, &state, HELPER_TICKING))
+			futex_wake(&helper_state, 1);
+		if (slot != 0 && slot_wake(slot - 1))
+			slot_kick();
+		state = atomic_load(&helper_state);
+		if (state == HELPER_OFF)
+			break;
+		futex_wait(&helper_state, state, &one_ms);
+	}
+}
+
+void helper_before_fork(void)
+{
+	pthread_mutex_lock(&create_lock);
+}
+
+void helper_after_fork(bool child)
+{
+	pthread_mutex_unlock(&create_lock);
+	if (!child)
+		return;
+	atomic_store(&helper_state, HELPER_NONE);
+	atomic_store(&running, false);
+	atomic_store(&stopping, false);
+	atomic_store(&own_slot, 0);
+}

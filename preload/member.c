@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * member.c - joining, fork, exec, and cleaning up after the dead (member.h)
+ *
+ * Leaving with data still on its way is in drain.c.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "domain.h"
+#include "helper.h"
+#include "libc.h"
+#include "member.h"
+#include "wait.h"
+
+#define UNBORN_MAX_NS (10 * NS_PER_SEC) /* a fork that is not over by now has failed */
+#define REAP_EVERY_NS (1 * NS_PER_SEC)
+
+struct member *member_self;
+
+static int self_pid;
+static struct member *unborn; /* between the fork handlers of this process */
+static struct shm_lock fork_lock;
+static pthread_once_t atfork_once = PTHREAD_ONCE_INIT;
+
+/* What exec dropped, to be taken back when it fails. */
+static struct {
+	struct file **files;
+	int max_fd;
+} before_exec;
+
+static unsigned index_of(const struct member *m)
+{
+	return (unsigned)(m - domain->members);
+}
+
+int member_pid(void)
+{
+	return self_pid;
+}
+
+bool member_is_me(void)
+{
+	return member_self && self_pid == getpid();
+}
+
+static void register_atfork(void)
+{
+	pthread_atfork(member_before_fork, member_after_fork_parent, member_after_fork_child);
+}
+
+static struct member *member_claim(int pid)
+{
+	for (unsigned i = 0; i < domain->n_members_max; i++) {
+		int nobody = MEMBER_FREE;
+		struct member *m = &domain->members[i];
+
+		if (atomic_load_explicit(&m->pid, memory_order_relaxed) != MEMBER_FREE)
+			continue;
+		/* Time first: UNBORN with a stale time would be reaped at once. */
+		if (!atomic_compare_exchange_strong(&m->pid, &nobody, MEMBER_REAPED))
+			continue;
+		m->unborn_at = inst_clock();
+		m->ordinal = atomic_fetch_add(&domain->n_members, 1);
+		atomic_store(&m->max_fd, -1);
+		atomic_store(&m->pid, pid);
+		return m;
+	}
+	return NULL;
+}
+
+static void adopt(struct member *m)
+{
+	self_pid = getpid();
+	member_self = m;
+	file_table_use(index_of(m));
+}
+
+int member_join(void)
+{
+	struct member *m = member_claim(getpid());
+
+	if (!m)
+		return -EAGAIN;
+	adopt(m);
+	pthread_once(&atfork_once, register_atfork);
+	return 0;
+}
+
+/* The caller made m->pid MEMBER_REAPED, so nobody else works on it. */
+static void member_release(struct member *m)
+{
+	file_table_drop(index_of(m), atomic_load(&m->max_fd));
+	atomic_fetch_sub(&domain->n_members, 1);
+	atomic_store(&m->pid, MEMBER_FREE);
+}
+
+void member_before_fork(void)
+{
+	if (!member_self)
+		return;
+	shm_lock(&fork_lock);
+	domain_before_fork();
+	helper_before_fork();
+	if (inst_count() > 0 || file_max_fd() >= 0)
+		unborn = member_claim(MEMBER_UNBORN);
+	if (unborn)
+		atomic_store(&unborn->max_fd, file_table_copy(index_of(unborn)));
+	/* Nothing of the device's process-local state may be half-written in the child's copy. */
+	for (unsigned i = 0; i < inst_count(); i++)
+		shm_lock(&inst_get(i)->lock);
+}
+
+void member_after_fork_parent(void)
+{
+	if (!member_self)
+		return;
+	for (unsigned i = inst_count(); i > 0; i--)
+		shm_unlock(&inst_get(i - 1)->lock);
+	helper_after_fork(false);
+	domain_after_fork_parent();
+	unborn = NULL;
+	shm_unlock(&fork_lock);
+}
+
+void member_after_fork_child(void)
+{
+	int expected = MEMBER_UNBORN;
+
+	if (!member_self)
+		return;
+	/* The instances' locks are the parent's, which gives them back. The others are copies. */
+	thread_id_forget();
+	atomic_store(&fork_lock.word, 0);
+	domain_after_fork_child();
+	helper_after_fork(true);
+	slot_forget();
+	wait_forget();
+	member_self = NULL;
+	if (unborn && atomic_compare_exchange_strong(&unborn->pid, &expected, getpid()))
+		adopt(unborn);
+	else
+		file_table_none();
+	unborn = NULL;
+}
+
+void member_before_exec(void)
+{
+	int max = file_max_fd();
+
+	if (!member_is_me() || before_exec.files)
+		return;
+	before_exec.files = calloc((size_t)max + 1, sizeof(struct file *));
+	before_exec.max_fd = max;
+	for (int fd = 0; fd <= max; fd++) {
+		struct file *f = file_get(fd);
+
+		if (!f)
+			continue;
+		if (before_exec.files)
+			before_exec.files[fd] = f;
+		file_put(f);
+	}
+	for (int fd = 0; fd <= max; fd++)
+		file_uninstall(fd);
+}
+
+void member_exec_failed(void)
+{
+	if (!before_exec.files || !member_is_me())
+		return;
+	for (int fd = 0; fd <= before_exec.max_fd; fd++) {
+		struct file *f = before_exec.files[fd];
+
+		if (f && file_ref(f) && file_install(fd, f) < 0)
+			file_put(f);
+	}
+	free(before_exec.files);
+	before_exec.files = NULL;
+}
+
+/* Gone, or a zombie: a zombie's descriptors are closed. */
+static bool process_is_dead(int pid)
+{
+	int pidfd = (int)real_syscall(SYS_pidfd_open, pid, 0, 0, 0, 0, 0), r;
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd < 0)
+		return errno == ESRCH;
+	r = real_poll(&p, 1, 0);
+	real_close(pidfd);
+	return r > 0;
+}
+
+static void reap_one(struct member *m, time_ns now)
+{
+	int pid = atomic_load(&m->pid);
+
+	if (pid == MEMBER_FREE || pid == MEMBER_REAPED || pid == self_pid)
+		return;
+	if (pid == MEMBER_UNBORN ? now < m->unborn_at + UNBORN_MAX_NS : !process_is_dead(pid))
+		return;
+	if (!atomic_compare_exchange_strong(&m->pid, &pid, MEMBER_REAPED))
+		return;
+	if (pid > 0)
+		slot_reap(pid);
+	member_release(m);
+}
+
+bool member_leave(void)
+{
+	int pid = self_pid;
+
+	if (!atomic_compare_exchange_strong(&member_self->pid, &pid, MEMBER_REAPED))
+		return false;
+	member_release(member_self);
+	return true;
+}
+
+void member_reap(time_ns now)
+{
+	uint64_t due;
+	int saved = errno;
+
+	if (atomic_load_explicit(&domain->n_members, memory_order_relaxed) < 2)
+		return;
+	due = atomic_load_explicit(&domain->reap_at, memory_order_relaxed);
+	if (now < due || !atomic_compare_exchange_strong(&domain->reap_at, &due, now + REAP_EVERY_NS))
+		return;
+	for (unsigned i = 0; i < domain->n_members_max; i++)
+		reap_one(&domain->members[i], now);
+	errno = saved;
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * wait.c - spinning, sleeping, and who sleeps on the device (wait.h)
+ *
+ * The driver's role for an instance (inst->driver_slot) is taken by the first thread that goes to sleep while
+ * nobody has it, or while only a helper thread has it. It is given up when the thread goes back to its
+ * program; nobody is woken for that: the program usually waits again soon and drives then, and if it does
+ * not, the helper thread steps in within about a millisecond.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include "config.h"
+#include "domain.h"
+#include "epoll_set.h"
+#include "helper.h"
+#include "libc.h"
+#include "wait.h"
+
+#define SPIN_RECENT_NS (1 * NS_PER_MS)  /* spinning pays only while packets come in */
+#define UNDRIVEN_NS    (20 * NS_PER_US) /* another instance is polled too when nobody did for this long */
+#define NO_SLOT_NAP_NS (1 * NS_PER_MS)
+#define RECHECK_NS     (1 * NS_PER_SEC) /* a process that should wake us may have been killed */
+#define MASK_CHECK_NS  (1 * NS_PER_MS)
+
+struct waiter {
+	struct wait_source *src;
+	unsigned slot;
+	uint32_t roles; /* instances whose driver we are, by bit */
+	bool joined;    /* our bit is in the files' or the set's sleepers */
+	bool slept;
+};
+
+static __thread unsigned batch;
+static __thread time_ns mask_checked_at;
+
+void wait_batch(unsigned n)
+{
+	batch = n;
+}
+
+bool wait_in_batch(void)
+{
+	return batch > 1;
+}
+
+void wait_forget(void)
+{
+	batch = 0;
+}
+
+int wait_deadline(const struct timespec *timeout, time_ns *deadline)
+{
+	*deadline = TIME_NEVER;
+	if (!timeout)
+		return 0;
+	if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)NS_PER_SEC)
+		return -EINVAL;
+	if ((uint64_t)timeout->tv_sec < UINT32_MAX)
+		*deadline =
+			inst_clock() + (uint64_t)timeout->tv_sec * NS_PER_SEC + (uint64_t)timeout->tv_nsec;
+	return 0;
+}
+
+void wait_file_woken(struct file *f, uint32_t wake_bits)
+{
+	slot_wake_all(&f->sleepers);
+	if (f->watches)
+		epoll_file_woken(f, wake_bits);
+}
+
+/* Polls what is ours to poll; returns the frames received. */
+static unsigned drive(const struct waiter *w, time_ns now)
+{
+	struct inst *home = inst_home();
+	unsigned got = 0;
+
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		struct inst *in = &domain->insts[i];
+
+		if (in == home || (w->roles & (1u << i)) ||
+		    now - atomic_load_explicit(&in->driven_at, memory_order_relaxed) > UNDRIVEN_NS)
+			got += inst_try_poll(in);
+	}
+	return got;
+}
+
+static bool busy_lately(time_ns now)
+{
+	for (unsigned i = 0; i < domain->n_insts; i++)
+		if (now - atomic_load_explicit(&domain->insts[i].busy_at, memory_order_relaxed) <
+		    SPIN_RECENT_NS)
+			return true;
+	return false;
+}
+
+static bool role_take(struct inst *in, unsigned slot)
+{
+	bool helper = atomic_load_explicit(&slot_at(slot)->helper, memory_order_relaxed);
+	uint32_t cur = atomic_load(&in->driver_slot);
+
+	for (;;) {
+		if (cur == slot + 1)
+			return true;
+		/* From another thread only a helper's role is taken, or that of a thread that is no more. */
+		if (cur != 0 && atomic_load(&slot_at(cur - 1)->pid) != 0 &&
+		    (helper || !atomic_load(&slot_at(cur - 1)->helper)))
+			return false;
+		if (atomic_compare_exchange_strong(&in->driver_slot, &cur, slot + 1)) {
+			if (cur != 0)
+				slot_wake(cur - 1);
+			return true;
+		}
+	}
+}
+
+static void role_drop(struct inst *in, unsigned slot)
+{
+	uint32_t me = slot + 1;
+
+	atomic_compare_exchange_strong(&in->driver_slot, &me, 0);
+}
+
+/* An application thread is here and will drive: a helper that stood in need not wake for every packet. */
+static void dismiss_helper(void)
+{
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		uint32_t cur = atomic_load_explicit(&domain->insts[i].driver_slot, memory_order_relaxed);
+
+		if (__builtin_expect(cur == 0 || !atomic_load_explicit(&slot_at(cur - 1)->helper,
+								       memory_order_relaxed),
+				     1))
+			continue;
+		if (atomic_compare_exchange_strong(&domain->insts[i].driver_slot, &cur, 0))
+			slot_wake(cur - 1);
+	}
+	slot_kick();
+}
+
+static void join(struct waiter *w)
+{
+	if (w->joined || w->slot == SLOT_NONE)
+		return;
+	for (unsigned i = 0; i < w->src->n_files; i++)
+		if (w->src->files[i])
+			slot_set_add(&w->src->files[i]->sleepers, w->slot);
+	if (w->src->set)
+		slot_set_add(w->src->set, w->slot);
+	w->joined = true;
+}
+
+/* Back to the program. */
+static void leave(struct waiter *w)
+{
+	if (w->joined) {
+		for (unsigned i = 0; i < w->src->n_files; i++)
+			if (w->src->files[i])
+				slot_set_remove(&w->src->files[i]->sleepers, w->slot);
+		if (w->src->set)
+			slot_set_remove(w->src->set, w->slot);
+	}
+	for (unsigned i = 0; i < domain->n_insts; i++)
+		if (w->roles & (1u << i))
+			role_drop(&domain->insts[i], w->slot);
+	helper_kick();
+}
+
+static void cancelled(void *arg)
+{
+	struct waiter *w = arg;
+
+	if (w->slot != SLOT_NONE)
+		slot_sleep_end(w->slot);
+	leave(w);
+}
+
+static int sleep_in_kernel(struct waiter *w, struct pollfd *fds, unsigned n, time_ns until)
+{
+	struct timespec ts, *timeout = NULL;
+	int r;
+
+	if (until != TIME_NEVER) {
+		time_ns now = inst_clock();
+		time_ns left = until > now ? until - now : 0;
+
+		ts.tv_sec = (time_t)(left / NS_PER_SEC);
+		ts.tv_nsec = (long)(left % NS_PER_SEC);
+		timeout = &ts;
+	}
+	pthread_cleanup_push(cancelled, w);
+	r = real_ppoll(fds, n, timeout, w->src->sigmask);
+	pthread_cleanup_pop(0);
+	return r < 0 ? -errno : r;
+}
+
+/* Own descriptors behind the caller's: the wake fd, and the devices that are ours to watch. */
+static unsigned add_own_fds(struct waiter *w, struct pollfd *fds, unsigned n, time_ns now, time_ns *until,
+			    bool *quiet)
+{
+	bool others_drive = false;
+
+	if (w->slot == SLOT_NONE) {
+		*until = *until > now + NO_SLOT_NAP_NS ? now + NO_SLOT_NAP_NS : *until;
+		return n;
+	}
+	fds[n++] = (struct pollfd){.fd = slot_at(w->slot)->fd, .events = POLLIN};
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		struct inst *in = &domain->insts[i];
+		time_ns inst_until;
+		int fd;
+
+		if (!role_take(in, w->slot)) {
+			others_drive = true;
+			w->roles &= ~(1u << i);
+			continue;
+		}
+		w->roles |= 1u << i;
+		*quiet &= inst_sleep_begin(in, &inst_until);
+		*until = inst_until < *until ? inst_until : *until;
+		fd = inst_sleep_fd(in);
+		if (fd >= 0)
+			fds[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+	}
+	if ((others_drive || atomic_load_explicit(&domain->n_members, memory_order_relaxed) > 1) &&
+	    *until > now + RECHECK_NS)
+		*until = now + RECHECK_NS;
+	return n;
+}
+
+/* One sleep. Returns 1 when a kernel fd fired, 0 to look again, -EINTR and the like. */
+static int sleep_once(struct waiter *w, time_ns now, time_ns deadline)
+{
+	struct wait_source *src = w->src;
+	struct pollfd own[WAIT_SPARE_FDS];
+	struct pollfd *fds = src->kernel_fds ? src->kernel_fds : own;
+	time_ns until = deadline;
+	bool quiet = true;
+	unsigned n;
+	int r = 0;
+
+	if (w->slot != SLOT_NONE)
+		slot_sleep_begin(w->slot);
+	join(w);
+	n = add_own_fds(w, fds, src->n_kernel, now, &until, &quiet);
+	slot_kick();
+	if (quiet && !src->ready(src->arg))
+		r = sleep_in_kernel(w, fds, n, until);
+	for (unsigned i = 0; i < domain->n_insts; i++)
+		if (w->roles & (1u << i))
+			inst_sleep_end(&domain->insts[i]);
+	if (w->slot != SLOT_NONE)
+		slot_sleep_end(w->slot);
+	if (r <= 0)
+		return r;
+	for (unsigned i = 0; i < src->n_kernel; i++)
+		if (fds[i].revents)
+			return 1;
+	return 0;
+}
+
+/*
+ * Signals that only the wait's own mask lets in must get in now and then, also when every wait finds events
+ * without sleeping.
+ */
+static int let_signals_in(const struct wait_source *src, int r)
+{
+	static const struct timespec zero;
+	time_ns now;
+
+	if (!src->sigmask || r < 0)
+		return r;
+	now = inst_clock();
+	if (now - mask_checked_at < MASK_CHECK_NS)
+		return r;
+	mask_checked_at = now;
+	if (real_ppoll(NULL, 0, &zero, src->sigmask) < 0 && errno == EINTR && r == 0)
+		return -EINTR;
+	return r;
+}
+
+int wait_for(struct wait_source *src, time_ns deadline)
+{
+	struct waiter w = {.src = src, .slot = SLOT_NONE};
+	time_ns now = inst_clock(), spin_ns = src->no_spin ? 0 : config_get()->spin_us * NS_PER_US;
+	time_ns spin_until = now + spin_ns;
+	int saved = errno, r;
+
+	batch = 0;
+	if (!src->no_spin)
+		dismiss_helper();
+	for (;;) {
+		unsigned got = drive(&w, now);
+
+		r = 1;
+		if (src->ready(src->arg))
+			break;
+		now = inst_clock();
+		r = 0;
+		if (now >= deadline)
+			break;
+		if (got) {
+			spin_until = now + spin_ns;
+			continue;
+		}
+		if (now < spin_until && busy_lately(now))
+			continue;
+		if (!w.slept) {
+			w.slot = slot_mine();
+			w.slept = true;
+		}
+		r = sleep_once(&w, now, deadline);
+		if (r < 0 && src->ready(src->arg))
+			r = 1;
+		if (r != 0)
+			break;
+		now = inst_clock();
+		member_reap(now);
+	}
+	if (w.slept)
+		leave(&w);
+	else
+		r = let_signals_in(src, r);
+	errno = saved;
+	return r;
+}
+
+struct file_wait {
+	struct file *f;
+	uint32_t mask;
+};
+
+static bool file_ready(void *arg)
+{
+	struct file_wait *fw = arg;
+
+	return file_events(fw->f) & fw->mask;
+}
+
+int wait_file(struct file *f, int fd, uint32_t mask, time_ns deadline)
+{
+	struct file_wait fw = {.f = f, .mask = mask | EPOLLERR | EPOLLHUP};
+	struct pollfd kernel[1 + WAIT_SPARE_FDS] = {{.fd = fd, .events = (short)mask}};
+	struct wait_source src = {
+		.ready = file_ready,
+		.arg = &fw,
+		.kernel_fds = kernel,
+		.n_kernel = file_mode(f) == FILE_DUAL ? 1 : 0,
+		.files = &f,
+		.n_files = 1,
+	};
+	int r = wait_for(&src, deadline);
+
+	return r > 0 ? 0 : r == 0 ? -EAGAIN : r;
+}
