@@ -10,6 +10,7 @@
 #ifndef STACK_PKT_H
 #define STACK_PKT_H
 
+#include <assert.h>
 #include <stdint.h>
 #include <rte_mbuf.h>
 
@@ -37,6 +38,27 @@ _Static_assert(sizeof(struct pkt_meta) <= PKT_PRIV_SIZE, "pkt_meta outgrew the p
 static inline struct pkt_meta *pkt_meta(struct rte_mbuf *m)
 {
 	return rte_mbuf_to_priv(m);
+}
+
+/* Grows the data at the front, in headroom that is known to be there; returns the new start. */
+static inline void *pkt_push(struct rte_mbuf *m, uint16_t len)
+{
+	assert(rte_pktmbuf_headroom(m) >= len);
+	m->data_off -= len;
+	m->data_len += len;
+	m->pkt_len += len;
+	return rte_pktmbuf_mtod(m, void *);
+}
+
+/* Grows a single buffer's data at the end, in tailroom that is known to be there; returns where. */
+static inline void *pkt_put(struct rte_mbuf *m, uint16_t len)
+{
+	void *end = rte_pktmbuf_mtod_offset(m, void *, m->data_len);
+
+	assert(rte_pktmbuf_tailroom(m) >= len);
+	m->data_len += len;
+	m->pkt_len += len;
+	return end;
 }
 
 #endif

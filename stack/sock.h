@@ -47,8 +47,9 @@ struct sock_opts {
 	uint32_t timestamping; /* SO_TIMESTAMPING flags, stored */
 	uint64_t max_pacing_rate;
 	int32_t incoming_cpu, busy_poll_us, peek_off;
-	int32_t user_tos, user_ttl; /* as set; -1: the default */
-	uint8_t pmtudisc;           /* IP_PMTUDISC_* */
+	int32_t user_ttl;     /* IP_TTL as set; -1: the default */
+	int32_t tclass, hops; /* IPV6_TCLASS, IPV6_UNICAST_HOPS: stored, IPv4 packets do not carry them */
+	uint8_t pmtudisc;     /* IP_PMTUDISC_* */
 	uint8_t mcast_ttl, min_ttl;
 	bool mcast_loop, mcast_all, dontroute, oobinline, zerocopy, no_check, debug, bind_no_port, freebind;
 	bool select_err_queue, prefer_busy_poll;

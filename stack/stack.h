@@ -99,7 +99,8 @@ void stack_input(struct stack *st, struct rte_mbuf **pkts, unsigned n, time_ns n
  */
 unsigned stack_output(struct stack *st, struct rte_mbuf **pkts, unsigned max);
 
-/* How many frames stack_output() would give at least; 0 means nothing is waiting. */
+/* 0 when stack_output() has nothing to do; else about how many frames it would give, which may be none in the
+ * end. */
 unsigned stack_output_pending(const struct stack *st);
 
 /* Frames that the device did not take go back to the head of the queue (or are counted and dropped when it is

@@ -28,7 +28,7 @@ struct udp_table;
 #define STACK_LOOP_LEN 256  /* packets to ourselves waiting for delivery; a power of two */
 
 /* What a struct timer is embedded in (timer.kind); stack_run_timers() hands it to <proto>_timer(). */
-enum timer_kind { TIMER_ARP, TIMER_FRAG, TIMER_TCP, TIMER_TCP_TIMEWAIT, TIMER_STACK };
+enum timer_kind { TIMER_ARP, TIMER_FRAG, TIMER_TCP, TIMER_TCP_TIMEWAIT };
 
 struct stack {
 	time_ns now;

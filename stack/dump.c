@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dump.c - what an instance is doing, as text, and its counters
+ *
+ * For humans and tests; never on a packet's way.
+ */
+#include "dump.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "stack_priv.h"
+#include "tcp.h"
+#include "udp.h"
+
+static const char *const counter_names[COUNTER_COUNT] = {
+#define COUNTER(name, text) #name,
+#include "counters.def"
+#undef COUNTER
+};
+
+unsigned stack_counters(const struct stack *st, const uint64_t **values, const char *const **names)
+{
+	*values = st->counters;
+	*names = counter_names;
+	return COUNTER_COUNT;
+}
+
+size_t dump_printf(char *buf, size_t len, size_t at, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(at < len ? buf + at : NULL, at < len ? len - at : 0, fmt, ap);
+	va_end(ap);
+	return at + (n > 0 ? (size_t)n : 0);
+}
+
+const char *dump_endpoint(const struct endpoint *ep, char text[DUMP_ENDPOINT_LEN])
+{
+	char addr[INET6_ADDRSTRLEN] = "*";
+
+	if (ip_addr_is_v4(&ep->addr))
+		inet_ntop(AF_INET, &ep->addr.w[3], addr, sizeof(addr));
+	else if (!ip_addr_is_any(&ep->addr))
+		inet_ntop(AF_INET6, ep->addr.b, addr, sizeof(addr));
+	snprintf(text, DUMP_ENDPOINT_LEN, "%s:%u", addr, ntohs(ep->port));
+	return text;
+}
+
+/* Where the next piece of text goes: the end once the buffer is full. */
+static size_t room(size_t len, size_t at)
+{
+	return at < len ? len - at : 0;
+}
+
+size_t stack_dump(const struct stack *st, char *buf, size_t len)
+{
+	size_t at = tcp_dump(st, buf, len);
+
+	at += udp_dump(st, at < len ? buf + at : NULL, room(len, at));
+	for (unsigned i = 0; i < COUNTER_COUNT; i++)
+		if (st->counters[i])
+			at = dump_printf(buf, len, at, "%s %" PRIu64 "\n", counter_names[i], st->counters[i]);
+	return at;
+}
