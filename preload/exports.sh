@@ -4,6 +4,6 @@
 set -eu
 echo '{'
 echo 'global:'
-sed -nE 's/^CALL\([^,]*, ([A-Za-z0-9_]+),.*/\t\1;/p; s/^ALIAS\(([A-Za-z0-9_]+),.*/\t\1;/p' "$1"
+sed -nE 's/^CALL\([^,]*, ([A-Za-z0-9_]+),.*/\t\1;/p; s/^ALIAS\(([A-Za-z0-9_]+),.*/\t\1;/p; s/^OURS\(([A-Za-z0-9_]+)\).*/\t\1;/p' "$1"
 echo 'local:'
 printf '\t*;\n};\n'

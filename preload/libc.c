@@ -35,6 +35,7 @@ static void *next(const char *name)
 	}                                                                                                    \
 	ret(*real_##name) params = first_##name;
 #define ALIAS(name, of)
+#define OURS(name)
 #include "calls.def"
 #undef CALL
 

@@ -21,9 +21,11 @@
 
 #define CALL(ret, name, params, args) extern ret(*real_##name) params;
 #define ALIAS(name, of)
+#define OURS(name)
 #include "calls.def"
 #undef CALL
 #undef ALIAS
+#undef OURS
 
 /* Resolves all of them. Idempotent; any thread, any time. */
 void libc_resolve(void);

@@ -16,9 +16,11 @@
 
 #define CALL(ret, name, params, args) EXPORT ret wrap_##name params __asm__(#name);
 #define ALIAS(name, of)
+#define OURS(name)
 #include "calls.def"
 #undef CALL
 #undef ALIAS
+#undef OURS
 
 /* Defines the symbol `name` as another name of the function that this file exports as `of`. */
 #define WRAP_ALIAS(name, of)                                                                                 \

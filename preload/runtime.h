@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime.h - the composition root: configuration, driver, stacks and domain, started in this order
+ *
+ * Nothing starts before the first call that needs it. Which addresses are ours is known from the
+ * configuration alone, so asking costs no start.
+ */
+#ifndef PRELOAD_RUNTIME_H
+#define PRELOAD_RUNTIME_H
+
+#include <stdbool.h>
+
+#include "stack/ip_addr.h"
+
+/*
+ * Brings up DPDK and the stacks, once per family; any thread. Returns 0, or what every later call returns too
+ * when it failed (the reason was said once on stderr): -errno.
+ */
+int runtime_start(void);
+
+/* May sockets of this program be ours at all: configuration is sound and no start has failed. */
+bool runtime_wanted(void);
+
+/* After a failed start: must calls fail (fallback=off) instead of going on over the kernel? */
+bool runtime_fails_closed(void);
+
+/* Is it one of the stack's own addresses? */
+bool runtime_owns(const struct ip_addr *addr);
+
+/* Does traffic to `dst` leave through the stack? Not so for loopback and for the kernel's own addresses. */
+bool runtime_routes_to(const struct ip_addr *dst);
+
+#endif

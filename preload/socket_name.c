@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * socket_name.c - bind, listen, connect, getsockname, getpeername: where a socket becomes ours, or does not
+ *
+ * The rule is in socket.h. A wildcard bind asks the kernel first: it knows who else has the port, and picks
+ * one for port 0; the stack then takes the same. When the stack cannot (DPDK does not start), the socket
+ * stays with the kernel, or the call fails with ENETDOWN if configured so (fallback=off).
+ */
+#include <netinet/tcp.h>
+
+#include "runtime.h"
+#include "socket_priv.h"
+
+/* What bind() and connect() must know of a candidate. */
+struct candidate {
+	int fd, family, type;
+};
+
+static int kernel_option(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return real_getsockopt(fd, level, name, &value, &len) ? -1 : value;
+}
+
+static struct candidate candidate(int fd)
+{
+	return (struct candidate){fd, kernel_option(fd, SOL_SOCKET, SO_DOMAIN),
+				  kernel_option(fd, SOL_SOCKET, SO_TYPE)};
+}
+
+/* The kernel serves this descriptor from now on, whatever happens to it. */
+static void leave_to_kernel(int fd)
+{
+	file_uninstall(fd);
+}
+
+/* Starts the stack for a candidate. 0: go on; 1: the kernel's; -ENETDOWN. */
+static int start_for(int fd)
+{
+	if (!runtime_start())
+		return 0;
+	leave_to_kernel(fd);
+	return runtime_fails_closed() ? -ENETDOWN : 1;
+}
+
+/* IPv6 that the stack does not speak: such a socket would hear nothing of it. */
+static bool kernel_only(const struct candidate *c)
+{
+	return c->family == AF_INET6 && kernel_option(c->fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+}
+
+static be16 kernel_port(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct endpoint ep;
+
+	if (real_getsockname(fd, (struct sockaddr *)&ss, &len) ||
+	    endpoint_from_sockaddr(&ep, (struct sockaddr *)&ss, len))
+		return 0;
+	return ep.port;
+}
+
+/* Gives the candidate a socket of the stack, bound to `local`. */
+static int adopt_bound(const struct candidate *c, const struct endpoint *local, enum file_mode mode)
+{
+	struct adoption a;
+	int err = adopt_begin(&a, c->fd, c->family, c->type);
+
+	if (err)
+		return err;
+	inst_lock(a.in);
+	err = sock_bind(a.so, local);
+	inst_unlock(a.in);
+	if (err) {
+		adopt_abort(&a);
+		return err;
+	}
+	return adopt_commit(&a, mode);
+}
+
+/* The kernel's socket is bound to the wildcard: binds the stack to the same port. */
+static int adopt_dual(const struct candidate *c)
+{
+	struct endpoint local = {.addr = ip_addr_any(), .port = kernel_port(c->fd)};
+	int err = start_for(c->fd);
+
+	if (err)
+		return err < 0 ? err : 0;
+	return adopt_bound(c, &local, FILE_DUAL);
+}
+
+int socket_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct file *f = socket_get(fd);
+	struct endpoint ep;
+	struct candidate c;
+	int err;
+
+	err = socket_bad_pointer(addr) ? -EFAULT : endpoint_from_sockaddr(&ep, addr, len);
+	if (f) {
+		if (!err) {
+			inst_lock(f->inst);
+			err = sock_bind(f->so, &ep);
+			inst_unlock(f->inst);
+		}
+		file_put(f);
+		return err;
+	}
+	c = candidate(fd);
+	if (err || addr->sa_family != c.family || kernel_only(&c))
+		return result_of(real_bind(fd, addr, len));
+	if (ip_addr_is_any(&ep.addr)) {
+		err = result_of(real_bind(fd, addr, len));
+		return err ? err : adopt_dual(&c);
+	}
+	if (runtime_owns(&ep.addr)) {
+		err = start_for(fd);
+		if (!err)
+			return adopt_bound(&c, &ep, FILE_STACK);
+		if (err < 0)
+			return err;
+	}
+	leave_to_kernel(fd);
+	return result_of(real_bind(fd, addr, len));
+}
+
+/* A DUAL listener's kernel side must never block: accept() looks at both. */
+static void kernel_nonblocking(int fd)
+{
+	real_fcntl(fd, F_SETFL, real_fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
+}
+
+int socket_listen(int fd, int backlog)
+{
+	struct file *f = socket_get(fd);
+	int err;
+
+	if (!f) {
+		struct candidate c = candidate(fd);
+
+		err = result_of(real_listen(fd, backlog));
+		if (err || kernel_only(&c))
+			return err;
+		err = adopt_dual(&c);
+		f = err ? NULL : socket_get(fd);
+		if (!f)
+			return err;
+	} else if (file_mode(f) == FILE_DUAL) {
+		err = result_of(real_listen(fd, backlog));
+		if (err)
+			goto out;
+	}
+	inst_lock(f->inst);
+	err = sock_listen(f->so, backlog);
+	inst_unlock(f->inst);
+	if (!err && file_mode(f) == FILE_DUAL)
+		kernel_nonblocking(fd);
+out:
+	file_put(f);
+	return err;
+}
+
+/* A connection attempt is under way: waits for its end, as connect(2) on a blocking socket. */
+static int connect_wait(int fd, struct file *f)
+{
+	time_ns deadline = 0;
+	int err, so_error;
+	socklen_t len = sizeof(so_error);
+
+	while (!(sock_events(f->so) & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
+		err = socket_block(f, fd, EPOLLOUT, f->so->sndtimeo_ns, 0, &deadline);
+		if (err)
+			return err == -EAGAIN ? -EINPROGRESS : err;
+	}
+	inst_lock(f->inst);
+	err = sock_getopt(f->so, SOL_SOCKET, SO_ERROR, &so_error, &len);
+	inst_unlock(f->inst);
+	return err ? err : -so_error;
+}
+
+static int connect_file(int fd, struct file *f, const struct endpoint *peer)
+{
+	int err;
+
+	inst_lock(f->inst);
+	err = sock_connect(f->so, peer);
+	if (err == -EINPROGRESS || !err)
+		inst_sent(f->inst);
+	inst_unlock(f->inst);
+	if ((err == -EINPROGRESS || err == -EALREADY) && !file_nonblocking(f))
+		err = connect_wait(fd, f);
+	return err;
+}
+
+/* The first bytes of a connection attempt of a candidate: becomes ours unless it fails at once. */
+static int connect_candidate(const struct candidate *c, const struct endpoint *peer)
+{
+	struct adoption a;
+	struct file *f;
+	int err = adopt_begin(&a, c->fd, c->family, c->type);
+
+	if (err)
+		return err;
+	inst_lock(a.in);
+	err = sock_connect(a.so, peer);
+	if (err == -EINPROGRESS || !err)
+		inst_sent(a.in);
+	inst_unlock(a.in);
+	if (err && err != -EINPROGRESS) {
+		adopt_abort(&a);
+		return err;
+	}
+	if (adopt_commit(&a, FILE_STACK))
+		return -ENOBUFS;
+	f = socket_get(c->fd);
+	if (!f)
+		return -EBADF;
+	if (err && !file_nonblocking(f))
+		err = connect_wait(c->fd, f);
+	file_put(f);
+	return err;
+}
+
+/* connect() on a file of ours. *kernel: it must be the kernel's from now on. */
+static int connect_ours(int fd, struct file *f, const struct endpoint *peer, bool *kernel)
+{
+	bool udp = f->so->kind == SOCK_KIND_UDP;
+
+	if (f->so->kind == SOCK_KIND_TCP_LISTEN)
+		return -EISCONN;
+	if (runtime_routes_to(&peer->addr) || (file_mode(f) == FILE_STACK && !udp)) {
+		int err = connect_file(fd, f, peer);
+
+		if (!err || err == -EINPROGRESS)
+			atomic_store(&f->mode, FILE_STACK);
+		return err;
+	}
+	*kernel = true;
+	leave_to_kernel(fd);
+	if (udp)
+		file_mark_candidate(fd);
+	return 0;
+}
+
+static int disconnect(struct file *f)
+{
+	int err;
+
+	inst_lock(f->inst);
+	err = sock_disconnect(f->so);
+	inst_sent(f->inst);
+	inst_unlock(f->inst);
+	return err;
+}
+
+int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct file *f = socket_get(fd);
+	bool kernel = !f;
+	struct endpoint ep;
+	struct candidate c;
+	int err;
+
+	if (socket_bad_pointer(addr) || len < sizeof(addr->sa_family))
+		err = socket_bad_pointer(addr) ? -EFAULT : -EINVAL;
+	else if (f && addr->sa_family == AF_UNSPEC)
+		err = disconnect(f);
+	else
+		err = endpoint_from_sockaddr(&ep, addr, len);
+	if (f) {
+		if (!err && addr->sa_family != AF_UNSPEC)
+			err = connect_ours(fd, f, &ep, &kernel);
+		file_put(f);
+		return kernel ? result_of(real_connect(fd, addr, len)) : err;
+	}
+	c = candidate(fd);
+	if (!err && addr->sa_family == c.family && runtime_routes_to(&ep.addr)) {
+		err = start_for(fd);
+		if (!err)
+			return connect_candidate(&c, &ep);
+		if (err < 0)
+			return err;
+	}
+	if (!err && c.type == SOCK_STREAM)
+		leave_to_kernel(fd);
+	return result_of(real_connect(fd, addr, len));
+}
+
+struct file *socket_decide_send(int fd, const struct sockaddr *addr, socklen_t len, int *err)
+{
+	struct candidate c = candidate(fd);
+	struct sockaddr_storage any = {.ss_family = c.family};
+	struct endpoint ep;
+
+	*err = 0;
+	if (c.type != SOCK_DGRAM || socket_bad_pointer(addr) || endpoint_from_sockaddr(&ep, addr, len) ||
+	    addr->sa_family != c.family || !runtime_routes_to(&ep.addr) || kernel_only(&c))
+		return NULL;
+	if (!kernel_port(fd)) {
+		*err = result_of(real_bind(fd, (struct sockaddr *)&any,
+					   c.family == AF_INET ? sizeof(struct sockaddr_in)
+							       : sizeof(struct sockaddr_in6)));
+		if (*err)
+			return NULL;
+	}
+	*err = adopt_dual(&c);
+	return *err ? NULL : socket_get(fd);
+}
+
+static int give_name(const struct endpoint *ep, int family, struct sockaddr *addr, socklen_t *len)
+{
+	if (socket_bad_pointer(len) || (*len && socket_bad_pointer(addr)))
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	endpoint_to_sockaddr(ep, family, addr, len);
+	return 0;
+}
+
+int socket_getsockname(struct file *f, struct sockaddr *addr, socklen_t *len)
+{
+	struct endpoint local;
+
+	inst_lock(f->inst);
+	local = f->so->local;
+	inst_unlock(f->inst);
+	return give_name(&local, f->so->family, addr, len);
+}
+
+/* Linux shows a peer from ESTABLISHED on until the connection is gone (TCP_CLOSE). */
+static bool has_peer(struct sock *so)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	if (!so->peer.port || so->kind != SOCK_KIND_TCP)
+		return so->peer.port && so->kind == SOCK_KIND_UDP;
+	if (sock_getopt(so, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return true;
+	return info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_SYN_SENT;
+}
+
+int socket_getpeername(struct file *f, struct sockaddr *addr, socklen_t *len)
+{
+	struct endpoint peer;
+	bool connected;
+
+	inst_lock(f->inst);
+	connected = has_peer(f->so);
+	peer = f->so->peer;
+	inst_unlock(f->inst);
+	return connected ? give_name(&peer, f->so->family, addr, len) : -ENOTCONN;
+}
