@@ -170,11 +170,10 @@ CASE(fork, child_connects)
 	if (pid == 0) {
 		int fd = tcp_client(PORT(1));
 
-		R(send(fd, "child", 5, 0));
-		_exit(0);
+		_exit(send(fd, "child", 5, 0) != 5);
 	}
-	peer_recv_pattern(peer_accept(pl), 0, 0);
 	reap(pid);
+	peer_say_recv(peer_accept(pl), 10);
 	peer_begin_connect(PORT(0));
 	RFD(accept(l, NULL, NULL));
 	peer_end_connect();
