@@ -97,15 +97,19 @@ static void set_activate(struct epoll_watch *w)
 	atomic_fetch_add(&w->set->n_active, 1);
 }
 
-/* After dropping the set's lock: somebody who waits for the set itself, by epoll_wait or from outside. */
+/*
+ * After dropping the set's lock: wakes one thread in epoll_wait, and all that wait for the set from outside. True
+ * when there is somebody in epoll_wait, asleep or (the one who drives) about to look again.
+ */
 static bool set_woken(struct epoll_set *set)
 {
-	bool one = slot_wake_one(&set->sleepers);
+	bool someone = !slot_set_empty(&set->sleepers);
 
+	slot_wake_one(&set->sleepers);
 	slot_wake_all(&set->file->sleepers);
 	if (set->file->watches)
 		epoll_file_woken(set->file, EPOLLIN);
-	return one;
+	return someone;
 }
 
 void epoll_file_woken(struct file *f, uint32_t bits)

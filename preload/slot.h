@@ -61,6 +61,14 @@ static inline void slot_set_remove(struct slot_set *s, unsigned slot)
 	atomic_fetch_and(&s->w[slot / 64], ~(1ULL << (slot % 64)));
 }
 
+static inline bool slot_set_empty(const struct slot_set *s)
+{
+	for (unsigned i = 0; i < SLOTS_MAX / 64; i++)
+		if (atomic_load_explicit(&s->w[i], memory_order_relaxed))
+			return false;
+	return true;
+}
+
 /*
  * Marks a sleeping thread woken; the write itself happens in slot_kick(), which the caller calls once it
  * holds no lock. True when the thread was asleep.

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_lock.c - lock.c between threads and between processes
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "preload/lock.h"
+
+#define ROUNDS  20000
+#define WORKERS 4
+
+struct shared {
+	struct shm_lock lock;
+	unsigned long count; /* not atomic: only the lock protects it */
+};
+
+static void *count_up(void *arg)
+{
+	struct shared *s = arg;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		shm_lock(&s->lock);
+		s->count++;
+		cr_assert(shm_lock_is_mine(&s->lock));
+		shm_unlock(&s->lock);
+	}
+	return NULL;
+}
+
+Test(lock, excludes_threads)
+{
+	static struct shared s;
+	pthread_t t[WORKERS];
+
+	for (int i = 0; i < WORKERS; i++)
+		pthread_create(&t[i], NULL, count_up, &s);
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(t[i], NULL);
+	cr_assert_eq(s.count, (unsigned long)ROUNDS * WORKERS);
+	cr_assert_eq(s.lock.word, 0);
+}
+
+Test(lock, excludes_processes)
+{
+	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	for (int i = 0; i < WORKERS; i++) {
+		if (fork() == 0) {
+			thread_id_forget();
+			count_up(s);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < WORKERS; i++) {
+		int status = 1;
+
+		wait(&status);
+		cr_assert_eq(status, 0);
+	}
+	cr_assert_eq(s->count, (unsigned long)ROUNDS * WORKERS);
+}
+
+Test(lock, trylock_fails_while_held)
+{
+	struct shm_lock l = {0};
+
+	cr_assert(shm_trylock(&l));
+	cr_assert_not(shm_trylock(&l));
+	shm_unlock(&l);
+	cr_assert(shm_trylock(&l));
+}
+
+static void *take_and_give_back(void *arg)
+{
+	struct shm_lock *l = arg;
+
+	shm_lock(l);
+	shm_unlock(l);
+	return NULL;
+}
+
+/* The holder keeps it for longer than anybody spins: the waiters sleep in the kernel and are woken. */
+Test(lock, wakes_all_sleepers_one_after_another)
+{
+	static struct shm_lock l;
+	pthread_t t[WORKERS];
+
+	shm_lock(&l);
+	for (int i = 0; i < WORKERS; i++)
+		pthread_create(&t[i], NULL, take_and_give_back, &l);
+	while (!(atomic_load(&l.word) >> 31))
+		usleep(100);
+	shm_unlock(&l);
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(t[i], NULL);
+	cr_assert_eq(l.word, 0);
+}
