@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tcp_recover.c - decides which sent bytes are lost, what is sent again, and how many bytes may leave now
+ *
+ * See tcp_recover.h. Owns conn->recover, conn->recovery and the flags of the buffers in the send queue; never
+ * allocates. cwnd is written here while recovery lasts (PRR) and by tcp_cc otherwise.
+ *
+ * Invariant: recover.sacked, .lost and .retrans are the sums over the buffers that carry the flag (without
+ * SACK, .sacked counts one segment per duplicate ACK instead). SACKED excludes the other two.
+ */
+#include "tcp_recover.h"
+
+#include "tcp_conn.h"
+#include "tcp_timer.h"
+
+#define DUP_THRESH 3
+
+static uint32_t *flag_sum(struct tcp_recover *r, uint8_t flag)
+{
+	return flag == TCP_M_SACKED ? &r->sacked : flag == TCP_M_LOST ? &r->lost : &r->retrans;
+}
+
+static void flag_set(struct tcp_conn *c, struct rte_mbuf *m, uint8_t flag)
+{
+	if (pkt_meta(m)->flags & flag)
+		return;
+	pkt_meta(m)->flags |= flag;
+	*flag_sum(&c->recover, flag) += tcp_mbuf_seqlen(m);
+}
+
+static void flag_clear(struct tcp_conn *c, struct rte_mbuf *m, uint8_t flag)
+{
+	if (!(pkt_meta(m)->flags & flag))
+		return;
+	pkt_meta(m)->flags &= ~flag;
+	*flag_sum(&c->recover, flag) -= tcp_mbuf_seqlen(m);
+}
+
+void tcp_recover_reset(struct tcp_conn *c)
+{
+	c->recover = (struct tcp_recover){.timer = TCP_REXMIT_NONE};
+	c->recovery = TCP_RECOVERY_OPEN;
+}
+
+/* RFC 8985, 6.2 step 2: the most recently sent segment that is known to have arrived. */
+static void rack_advance(struct tcp_conn *c, const struct pkt_meta *meta, uint32_t end)
+{
+	struct tcp_recover *r = &c->recover;
+	time_ns rtt = c->so.stack->now - meta->sent_at;
+
+	/* An ACK sooner than any round trip is for the original, not for what we just sent again */
+	if ((meta->flags & TCP_M_EVER_RETRANS) && rtt < c->rtt.min_ns)
+		return;
+	r->rack_rtt_ns = rtt;
+	if (meta->sent_at > r->rack_sent_at ||
+	    (meta->sent_at == r->rack_sent_at && seq_gt(end, r->rack_end))) {
+		r->rack_sent_at = meta->sent_at;
+		r->rack_end = end;
+	}
+}
+
+static void on_delivered(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_acked *a)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+
+	a->delivered += tcp_mbuf_seqlen(m);
+	if (meta->flags & TCP_M_EVER_RETRANS) {
+		a->retrans_acked = true;
+	} else {
+		a->rtt_ns = c->so.stack->now - meta->sent_at;
+		a->has_rtt = true;
+		/* Below what was SACKed before, never sent again, yet here: the network reorders */
+		if (c->recover.sack_high && seq_lt(meta->seq, pkt_meta(c->recover.sack_high)->seq)) {
+			c->recover.reordering_seen = true;
+			c->reord_seen++;
+		}
+	}
+	rack_advance(c, meta, tcp_mbuf_end(m));
+}
+
+void tcp_recover_on_acked(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+	uint8_t flags = pkt_meta(m)->flags;
+
+	if (likely(!(flags & (TCP_M_SACKED | TCP_M_LOST | TCP_M_RETRANS | TCP_M_EVER_RETRANS)) &&
+		   !r->sack_high)) {
+		a->delivered += tcp_mbuf_seqlen(m);
+		a->rtt_ns = c->so.stack->now - pkt_meta(m)->sent_at;
+		a->has_rtt = true;
+		rack_advance(c, pkt_meta(m), tcp_mbuf_end(m));
+		return;
+	}
+	if (r->hint == m)
+		r->hint = NULL;
+	if (r->sack_high == m)
+		r->sack_high = NULL;
+	if (!(flags & TCP_M_SACKED))
+		on_delivered(c, m, a);
+	flag_clear(c, m, TCP_M_SACKED);
+	flag_clear(c, m, TCP_M_LOST);
+	flag_clear(c, m, TCP_M_RETRANS);
+}
+
+void tcp_recover_on_cut(struct tcp_conn *c, struct rte_mbuf *m, uint32_t cut, struct tcp_acked *a)
+{
+	static const uint8_t counted[] = {TCP_M_SACKED, TCP_M_LOST, TCP_M_RETRANS};
+	uint8_t flags = pkt_meta(m)->flags;
+
+	for (unsigned i = 0; i < sizeof(counted); i++)
+		if (flags & counted[i])
+			*flag_sum(&c->recover, counted[i]) -= cut;
+	if (!(flags & TCP_M_SACKED))
+		a->delivered += cut;
+	if (flags & TCP_M_EVER_RETRANS)
+		a->retrans_acked = true;
+}
+
+/* Marks the sent buffers inside [start, end). */
+static void sack_range(struct tcp_conn *c, uint32_t start, uint32_t end, struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+	struct rte_mbuf *m = c->sndq.head;
+
+	if (r->sack_high && seq_geq(start, pkt_meta(r->sack_high)->seq))
+		m = r->sack_high;
+	for (; m && m != c->sndq.unsent && seq_lt(pkt_meta(m)->seq, end); m = pkt_meta(m)->next) {
+		struct pkt_meta *meta = pkt_meta(m);
+
+		if (seq_lt(meta->seq, start) || seq_gt(tcp_mbuf_end(m), end) || (meta->flags & TCP_M_SACKED))
+			continue;
+		flag_clear(c, m, TCP_M_LOST);
+		flag_clear(c, m, TCP_M_RETRANS);
+		on_delivered(c, m, a);
+		flag_set(c, m, TCP_M_SACKED);
+		a->sacked_new = true;
+		if (!r->sack_high || seq_gt(meta->seq, pkt_meta(r->sack_high)->seq))
+			r->sack_high = m;
+	}
+}
+
+void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, struct tcp_acked *a)
+{
+	for (unsigned i = 0; i < opt->n_sack; i++) {
+		uint32_t start = opt->sack[i].start, end = opt->sack[i].end;
+
+		if (!seq_lt(start, end))
+			continue;
+		/* RFC 2883: a first block below the ACK, or inside the second block, reports a duplicate */
+		if (i == 0 && (seq_leq(end, ack) || (opt->n_sack > 1 && seq_geq(start, opt->sack[1].start) &&
+						     seq_leq(end, opt->sack[1].end)))) {
+			a->dsack = true;
+			c->dsack_dups++;
+			continue;
+		}
+		if (seq_leq(end, c->snd_una) || seq_gt(end, c->snd_nxt))
+			continue;
+		sack_range(c, start, end, a);
+	}
+}
+
+/* RFC 8985, 6.2 step 4; zero while reordering was never seen and three segments are SACKed, as RFC 6675
+ * would. */
+static time_ns reordering_window(const struct tcp_conn *c)
+{
+	const struct tcp_recover *r = &c->recover;
+	time_ns quarter = c->rtt.min_ns / 4;
+
+	if (!r->reordering_seen && (c->recovery != TCP_RECOVERY_OPEN ||
+				    r->sacked >= DUP_THRESH * (uint32_t)c->mss || r->dup_acks >= DUP_THRESH))
+		return 0;
+	return quarter < c->rtt.srtt_ns ? quarter : c->rtt.srtt_ns;
+}
+
+static void mark_lost(struct tcp_conn *c, struct rte_mbuf *m)
+{
+	flag_clear(c, m, TCP_M_RETRANS);
+	flag_set(c, m, TCP_M_LOST);
+	c->recover.hint = NULL;
+}
+
+/* RFC 8985, 6.2 step 5. Arms the reordering timer for what may soon be lost. */
+static void detect_by_rack(struct tcp_conn *c)
+{
+	struct tcp_recover *r = &c->recover;
+	time_ns now = c->so.stack->now, window = reordering_window(c), wait = 0;
+	uint32_t stop = r->sack_high ? seq_max(tcp_mbuf_end(r->sack_high), r->rack_end) : r->rack_end;
+
+	if (r->rack_sent_at == 0)
+		return;
+	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent && seq_lt(pkt_meta(m)->seq, stop);
+	     m = pkt_meta(m)->next) {
+		const struct pkt_meta *meta = pkt_meta(m);
+		time_ns due;
+
+		if ((meta->flags & TCP_M_SACKED) ||
+		    (meta->flags & (TCP_M_LOST | TCP_M_RETRANS)) == TCP_M_LOST)
+			continue;
+		if (meta->sent_at > r->rack_sent_at ||
+		    (meta->sent_at == r->rack_sent_at && !seq_lt(tcp_mbuf_end(m), r->rack_end)))
+			continue;
+		due = meta->sent_at + r->rack_rtt_ns + window;
+		if (due <= now)
+			mark_lost(c, m);
+		else if (due - now > wait)
+			wait = due - now;
+	}
+	if (wait)
+		tcp_timer_reo(c, now + wait);
+}
+
+/* RFC 6582: three duplicates lose the head; in recovery every partial ACK loses the next one. */
+static void detect_by_duplicates(struct tcp_conn *c, const struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+	uint32_t flight = c->snd_nxt - c->snd_una;
+
+	if (a->cumulative) {
+		/* Of what was acknowledged, one segment is the hole; the others are the duplicates' segments
+		 */
+		uint32_t others = a->cumulative > c->mss ? a->cumulative - c->mss : 0;
+
+		r->sacked -= RTE_MIN(r->sacked, others);
+		r->dup_acks = 0;
+	}
+	if (a->duplicate && flight > c->mss) {
+		r->dup_acks++;
+		/* One segment left the network; at least the lost one is still out */
+		if (r->sacked + 2 * c->mss <= flight)
+			r->sacked += c->mss;
+	}
+	if (r->sacked + r->lost > flight)
+		r->sacked = flight - r->lost;
+	if (c->sndq.head && c->sndq.head != c->sndq.unsent &&
+	    ((c->recovery == TCP_RECOVERY_OPEN && r->dup_acks >= DUP_THRESH) ||
+	     (c->recovery == TCP_RECOVERY_FAST && a->cumulative && seq_lt(c->snd_una, r->high_seq)))) {
+		if (!(pkt_meta(c->sndq.head)->flags & TCP_M_LOST))
+			mark_lost(c, c->sndq.head);
+		if (r->sacked + r->lost > flight)
+			r->sacked = flight - r->lost;
+	}
+}
+
+static void enter_fast(struct tcp_conn *c, uint32_t in_flight)
+{
+	struct tcp_recover *r = &c->recover;
+
+	r->high_seq = c->snd_nxt;
+	r->prr_delivered = r->prr_out = 0;
+	r->tlp_out = false;
+	c->recovery = TCP_RECOVERY_FAST;
+	tcp_cc_reduce(&c->cc, in_flight, c->so.stack->now);
+	COUNT(c->so.stack, tcp_fast_recovery);
+}
+
+/* RFC 9937 (PRR): sends in proportion to what arrives until the flight has shrunk to ssthresh. */
+static void prr(struct tcp_conn *c, const struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+	uint32_t flight = tcp_in_flight(c), may = 0;
+
+	r->prr_delivered += a->delivered;
+	if (flight > c->cc.ssthresh) {
+		uint64_t share = ((uint64_t)r->prr_delivered * c->cc.ssthresh + c->cc.prior_cwnd - 1) /
+				 (c->cc.prior_cwnd ? c->cc.prior_cwnd : 1);
+
+		if (share > r->prr_out)
+			may = (uint32_t)share - r->prr_out;
+	} else {
+		uint32_t owed = r->prr_delivered > r->prr_out ? r->prr_delivered - r->prr_out : 0;
+
+		may = RTE_MAX(owed, a->delivered);
+		if (a->cumulative)
+			may += c->mss;
+		may = RTE_MIN(may, c->cc.ssthresh - flight);
+	}
+	/* The first retransmission leaves at once (RFC 6675, 5, step 4.3) */
+	if (r->prr_out == 0 && may < c->mss)
+		may = c->mss;
+	c->cc.cwnd = flight + may;
+}
+
+static void leave_fast(struct tcp_conn *c)
+{
+	c->recovery = TCP_RECOVERY_OPEN;
+	c->cc.cwnd = RTE_MAX(c->cc.ssthresh, 2 * (uint32_t)c->mss);
+	if (!(c->flags & CONN_F_SACK))
+		c->recover.sacked = 0;
+}
+
+/* RFC 8985, 7.4: the probe's own ACK shows that it repaired a loss, unless a DSACK says that nothing was
+ * lost. */
+static void tlp_acked(struct tcp_conn *c, const struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+
+	if (!r->tlp_out || seq_lt(c->snd_una, r->tlp_high))
+		return;
+	r->tlp_out = false;
+	if (a->dsack || !a->retrans_acked || c->recovery != TCP_RECOVERY_OPEN)
+		return;
+	tcp_cc_reduce(&c->cc, a->prior_in_flight, c->so.stack->now);
+	c->cc.cwnd = c->cc.ssthresh;
+}
+
+void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+	bool sack = c->flags & CONN_F_SACK;
+
+	tlp_acked(c, a);
+	if (c->recovery != TCP_RECOVERY_OPEN && seq_geq(c->snd_una, r->high_seq)) {
+		if (c->recovery == TCP_RECOVERY_FAST)
+			leave_fast(c);
+		c->recovery = TCP_RECOVERY_OPEN;
+		r->dup_acks = 0;
+	}
+	if (sack) {
+		if (r->sacked || c->recovery != TCP_RECOVERY_OPEN)
+			detect_by_rack(c);
+	} else if (a->duplicate || c->recovery != TCP_RECOVERY_OPEN || r->dup_acks) {
+		detect_by_duplicates(c, a);
+	}
+	if (c->recovery == TCP_RECOVERY_OPEN && r->lost)
+		enter_fast(c, a->prior_in_flight);
+	if (c->recovery == TCP_RECOVERY_FAST)
+		prr(c, a);
+}
+
+void tcp_recover_on_reo_timer(struct tcp_conn *c)
+{
+	struct tcp_acked none = {.prior_una = c->snd_una, .prior_in_flight = tcp_in_flight(c)};
+
+	detect_by_rack(c);
+	if (c->recovery == TCP_RECOVERY_OPEN && c->recover.lost)
+		enter_fast(c, none.prior_in_flight);
+	if (c->recovery == TCP_RECOVERY_FAST)
+		prr(c, &none);
+}
+
+static void lose_all(struct tcp_conn *c)
+{
+	if (!(c->flags & CONN_F_SACK))
+		c->recover.sacked = 0;
+	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next)
+		if (!(pkt_meta(m)->flags & TCP_M_SACKED))
+			mark_lost(c, m);
+}
+
+void tcp_recover_on_rto(struct tcp_conn *c)
+{
+	struct tcp_recover *r = &c->recover;
+	uint32_t in_flight = tcp_in_flight(c);
+
+	/* RFC 5681, 3.1 (4): ssthresh falls once per flight, not with every backed-off timeout */
+	if (c->recovery == TCP_RECOVERY_OPEN || seq_geq(c->snd_una, r->high_seq) ||
+	    (c->recovery == TCP_RECOVERY_LOSS && r->retries == 0))
+		tcp_cc_reduce(&c->cc, in_flight, c->so.stack->now);
+	c->recovery = TCP_RECOVERY_LOSS;
+	r->high_seq = c->snd_nxt;
+	r->dup_acks = 0;
+	r->tlp_out = false;
+	lose_all(c);
+	c->cc.cwnd = c->mss;
+	if (tcp_cc_ops(&c->cc)->on_rto)
+		tcp_cc_ops(&c->cc)->on_rto(&c->cc, c->so.stack->now);
+}
+
+void tcp_recover_on_mtu(struct tcp_conn *c)
+{
+	lose_all(c);
+}
+
+struct rte_mbuf *tcp_recover_next(struct tcp_conn *c)
+{
+	struct tcp_recover *r = &c->recover;
+	struct rte_mbuf *m;
+
+	if (r->lost == 0)
+		return NULL;
+	for (m = r->hint ? r->hint : c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next) {
+		r->hint = m;
+		if ((pkt_meta(m)->flags & (TCP_M_LOST | TCP_M_RETRANS)) == TCP_M_LOST)
+			return m;
+	}
+	return NULL;
+}
+
+void tcp_recover_on_resent(struct tcp_conn *c, struct rte_mbuf *m)
+{
+	struct pkt_meta *meta = pkt_meta(m);
+
+	flag_set(c, m, TCP_M_RETRANS);
+	meta->flags |= TCP_M_EVER_RETRANS;
+	if (c->recovery == TCP_RECOVERY_FAST)
+		c->recover.prr_out += tcp_mbuf_seqlen(m);
+}
+
+void tcp_recover_on_sent(struct tcp_conn *c, uint32_t bytes)
+{
+	if (c->recovery == TCP_RECOVERY_FAST)
+		c->recover.prr_out += bytes;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tcp_timer.h - what each of a connection's timers means
+ *
+ * Three deadlines (TCP_T_REXMIT, _DELACK, _KEEP) share one entry of the timer wheel. The entry is set to the
+ * earliest and moved only when a deadline gets earlier; when it fires too early it is set again. Most
+ * deadlines are cancelled or pushed back before they are due, so this costs one store instead of two list
+ * operations.
+ */
+#ifndef STACK_TCP_TIMER_H
+#define STACK_TCP_TIMER_H
+
+#include "tcp_conn.h"
+
+static inline void tcp_timer_at(struct tcp_conn *c, enum tcp_timer_slot slot, time_ns when)
+{
+	c->deadline[slot] = when;
+	if (!timer_pending(&c->timer) || when < c->timer.due)
+		timer_set(&c->so.stack->wheel, &c->timer, when);
+}
+
+static inline void tcp_timer_off(struct tcp_conn *c, enum tcp_timer_slot slot)
+{
+	c->deadline[slot] = TIME_NEVER;
+}
+
+/* Data is in flight: RTO from now, or a tail loss probe before it. */
+void tcp_timer_rexmit(struct tcp_conn *c);
+
+/* Plain RTO from now (handshake, after a probe). */
+void tcp_timer_rto(struct tcp_conn *c);
+
+/* Nothing in flight, but the window or Nagle holds data back. */
+void tcp_timer_persist(struct tcp_conn *c);
+
+/* RACK wants to look again at `when`. */
+void tcp_timer_reo(struct tcp_conn *c, time_ns when);
+
+#endif

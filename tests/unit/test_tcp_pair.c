@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_tcp_pair.c - two stacks, back to back in memory: connections that really carry data, both ways
+ *
+ * Frames are copied from one to the other, as a wire would. Time moves only when nothing else does.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <rte_mbuf.h>
+
+#include "stack/sock.h"
+#include "stack/stack.h"
+#include "stack/stack_priv.h"
+#include "tests/kit/kit_eal.h"
+
+#define MBUFS 4096
+
+struct pair {
+	struct rte_mempool *pool;
+	struct stack *st[2]; /* 0: client 198.18.0.1, 1: server 198.18.0.2 */
+	void *mem[2];
+	time_ns now;
+	unsigned drop_every; /* one frame of so many is lost, at random; 0: a perfect wire */
+	uint32_t random;
+};
+
+static struct stack *stack_new(struct pair *p, int side, void (*configure)(struct stack_config *))
+{
+	struct stack_config cfg;
+	int err = 0;
+
+	stack_config_init(&cfg);
+	cfg.addrs[0] = (struct stack_addr){inet_addr(side ? "198.18.0.2" : "198.18.0.1"), 24};
+	cfg.n_addrs = 1;
+	cfg.max_tcp = 256;
+	cfg.pool = p->pool;
+	cfg.pool_mbufs = MBUFS;
+	cfg.caps.mtu = 1500;
+	cfg.caps.queues = 1;
+	cfg.caps.tx_multi_seg = true;
+	cfg.caps.mac[0] = 2;
+	cfg.caps.mac[5] = (uint8_t)(side + 1);
+	cfg.seed[0] = 42 + (uint64_t)side;
+	if (configure)
+		configure(&cfg);
+	p->mem[side] = aligned_alloc(64, stack_mem_size(&cfg));
+	memset(p->mem[side], 0, stack_mem_size(&cfg));
+	p->st[side] = stack_init(p->mem[side], &cfg, 0, &err);
+	cr_assert(p->st[side]);
+	return p->st[side];
+}
+
+static void pair_start(struct pair *p, void (*configure)(struct stack_config *))
+{
+	kit_eal_start();
+	memset(p, 0, sizeof(*p));
+	p->pool = kit_pool_new(MBUFS);
+	stack_new(p, 0, configure);
+	stack_new(p, 1, configure);
+}
+
+static void pair_stop(struct pair *p)
+{
+	for (int i = 0; i < 2; i++) {
+		stack_fini(p->st[i]);
+		free(p->mem[i]);
+	}
+	cr_assert_eq(rte_mempool_avail_count(p->pool), MBUFS, "%u buffers leaked",
+		     MBUFS - rte_mempool_avail_count(p->pool));
+}
+
+/* One exchange in each direction; true when something moved. */
+static bool carry(struct pair *p)
+{
+	bool moved = false;
+
+	for (int i = 0; i < 2; i++) {
+		struct rte_mbuf *out[64];
+		unsigned n = stack_output(p->st[i], out, 64);
+
+		for (unsigned k = 0; k < n; k++) {
+			struct rte_mbuf *copy = NULL;
+
+			p->random = p->random * 1103515245 + 12345;
+			if (!p->drop_every || (p->random >> 16) % p->drop_every)
+				copy = rte_pktmbuf_copy(out[k], p->pool, 0, UINT32_MAX);
+			rte_pktmbuf_free(out[k]);
+			if (copy)
+				stack_input(p->st[!i], &copy, 1, p->now);
+			moved = true;
+		}
+	}
+	return moved;
+}
+
+static void settle(struct pair *p)
+{
+	while (carry(p))
+		;
+}
+
+/* To the next timer of either stack. */
+static void tick(struct pair *p)
+{
+	time_ns a = stack_next_timer(p->st[0]), b = stack_next_timer(p->st[1]);
+	time_ns next = a < b ? a : b;
+
+	if (next == TIME_NEVER)
+		return;
+	p->now = next > p->now ? next : p->now + 1;
+	for (int i = 0; i < 2; i++)
+		stack_run_timers(p->st[i], p->now);
+	settle(p);
+}
+
+static struct endpoint at(const char *ip, uint16_t port)
+{
+	return (struct endpoint){.addr = ip ? ip_addr_v4(inet_addr(ip)) : ip_addr_any(), .port = htons(port)};
+}
+
+static struct sock *listener(struct pair *p, uint16_t port)
+{
+	struct endpoint ep = at(NULL, port);
+	struct sock *l;
+
+	cr_assert_eq(sock_new(p->st[1], AF_INET, SOCK_STREAM, &l), 0);
+	cr_assert_eq(sock_bind(l, &ep), 0);
+	cr_assert_eq(sock_listen(l, 16), 0);
+	return l;
+}
+
+static void connected(struct pair *p, struct sock *l, struct sock **client, struct sock **server)
+{
+	struct endpoint ep = at("198.18.0.2", ntohs(l->local.port));
+
+	cr_assert_eq(sock_new(p->st[0], AF_INET, SOCK_STREAM, client), 0);
+	cr_assert_eq(sock_connect(*client, &ep), -EINPROGRESS);
+	for (int i = 0; i < 20 && sock_accept(l, server) != 0; i++) {
+		settle(p);
+		if (!(sock_events(l) & EPOLLIN))
+			tick(p);
+	}
+	settle(p);
+	cr_assert_eq(sock_events(*client), EPOLLOUT | EPOLLWRNORM, "events %#x", sock_events(*client));
+	cr_assert_eq(sock_connect(*client, &ep), 0);
+	cr_assert_eq(sock_connect(*client, &ep), -EISCONN);
+}
+
+static ssize_t put(struct sock *so, const void *data, size_t len)
+{
+	struct iovec iov = {(void *)data, len};
+
+	return sock_send(so, &iov, 1, 0, NULL);
+}
+
+static ssize_t get(struct sock *so, void *data, size_t len)
+{
+	struct iovec iov = {data, len};
+
+	return sock_recv(so, &iov, 1, 0, NULL);
+}
+
+/* Sends `total` patterned bytes from a to b, reading as they come, and checks each of them. */
+static void stream(struct pair *p, struct sock *a, struct sock *b, size_t total)
+{
+	size_t sent = 0, got = 0;
+	static uint8_t out[100000], in[65536];
+
+	for (unsigned idle = 0; got < total; idle++) {
+		size_t chunk = sizeof(out) < total - sent ? sizeof(out) : total - sent;
+		ssize_t n;
+
+		for (size_t i = 0; i < chunk; i++)
+			out[i] = (uint8_t)((sent + i) * 31 + ((sent + i) >> 8));
+		n = chunk ? put(a, out, chunk) : 0;
+		cr_assert(n >= 0 || n == -EAGAIN, "send: %zd", n);
+		sent += n > 0 ? (size_t)n : 0;
+		settle(p);
+		while ((n = get(b, in, sizeof(in))) > 0) {
+			for (ssize_t i = 0; i < n; i++, got++)
+				cr_assert_eq(in[i], (uint8_t)(got * 31 + (got >> 8)), "byte %zu", got);
+			idle = 0;
+		}
+		cr_assert_eq(n, -EAGAIN);
+		if (idle)
+			tick(p);
+		cr_assert_lt(idle, 2000, "stuck at %zu of %zu", got, total);
+	}
+}
+
+Test(tcp_pair, connects_exchanges_and_closes)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+	char buf[16];
+
+	pair_start(&p, NULL);
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s);
+	cr_assert_eq(put(c, "ping", 4), 4);
+	settle(&p);
+	cr_assert(sock_events(s) & EPOLLIN);
+	cr_assert_eq(get(s, buf, sizeof(buf)), 4);
+	cr_assert_eq(memcmp(buf, "ping", 4), 0);
+	cr_assert_eq(get(s, buf, sizeof(buf)), -EAGAIN);
+	cr_assert_eq(put(s, "pong!", 5), 5);
+	settle(&p);
+	cr_assert_eq(get(c, buf, sizeof(buf)), 5);
+
+	sock_close(c);
+	settle(&p);
+	cr_assert_eq(sock_events(s), EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLOUT | EPOLLWRNORM);
+	cr_assert_eq(get(s, buf, sizeof(buf)), 0);
+	sock_close(s);
+	settle(&p);
+	sock_close(l);
+	cr_assert_eq(stack_undelivered(p.st[0]) + stack_undelivered(p.st[1]), 0);
+	pair_stop(&p);
+}
+
+Test(tcp_pair, carries_megabytes_both_ways)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+
+	pair_start(&p, NULL);
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s);
+	stream(&p, c, s, 3000000);
+	stream(&p, s, c, 3000000);
+	sock_close(s);
+	sock_close(c);
+	sock_close(l);
+	for (int i = 0; i < 200; i++)
+		tick(&p);
+	pair_stop(&p);
+}
+
+Test(tcp_pair, survives_loss)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+
+	for (unsigned every = 3; every < 40; every += 4) {
+		pair_start(&p, NULL);
+		l = listener(&p, 80);
+		connected(&p, l, &c, &s);
+		p.drop_every = every;
+		stream(&p, c, s, 500000);
+		stream(&p, s, c, 500000);
+		p.drop_every = 0;
+		sock_close(c);
+		sock_close(s);
+		sock_close(l);
+		for (int i = 0; i < 200; i++)
+			tick(&p);
+		pair_stop(&p);
+	}
+}
+
+static void no_options(struct stack_config *cfg)
+{
+	cfg->tcp_sack = cfg->tcp_timestamps = cfg->tcp_window_scaling = false;
+}
+
+Test(tcp_pair, survives_loss_without_options)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+
+	for (unsigned every = 3; every < 40; every += 4) {
+		pair_start(&p, no_options);
+		l = listener(&p, 80);
+		connected(&p, l, &c, &s);
+		p.drop_every = every;
+		stream(&p, c, s, 300000);
+		p.drop_every = 0;
+		sock_close(c);
+		sock_close(s);
+		sock_close(l);
+		for (int i = 0; i < 200; i++)
+			tick(&p);
+		pair_stop(&p);
+	}
+}
+
+Test(tcp_pair, refused_port_says_so)
+{
+	struct pair p;
+	struct sock *c;
+	struct endpoint ep = at("198.18.0.2", 81);
+
+	pair_start(&p, NULL);
+	cr_assert_eq(sock_new(p.st[0], AF_INET, SOCK_STREAM, &c), 0);
+	cr_assert_eq(sock_events(c), EPOLLOUT | EPOLLWRNORM | EPOLLHUP);
+	cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+	cr_assert_eq(sock_connect(c, &ep), -EALREADY);
+	settle(&p);
+	cr_assert(sock_events(c) & EPOLLERR);
+	cr_assert(sock_events(c) & EPOLLHUP);
+	cr_assert_eq(sock_connect(c, &ep), -ECONNREFUSED);
+	cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+	sock_close(c);
+	settle(&p);
+	pair_stop(&p);
+}
+
+Test(tcp_pair, both_ends_in_one_stack)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+	struct endpoint ep = at("198.18.0.2", 80);
+
+	pair_start(&p, NULL);
+	l = listener(&p, 80);
+	cr_assert_eq(sock_new(p.st[1], AF_INET, SOCK_STREAM, &c), 0);
+	cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+	settle(&p);
+	cr_assert_eq(sock_accept(l, &s), 0);
+	stream(&p, c, s, 1000000);
+	stream(&p, s, c, 1000000);
+	sock_close(c);
+	settle(&p);
+	sock_close(s);
+	settle(&p);
+	sock_close(l);
+	pair_stop(&p);
+}
+
+Test(tcp_pair, close_with_unread_data_resets)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+	char buf[4];
+
+	pair_start(&p, NULL);
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s);
+	cr_assert_eq(put(c, "unread", 6), 6);
+	settle(&p);
+	sock_close(s);
+	settle(&p);
+	cr_assert_eq(sock_events(c),
+		     EPOLLERR | EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLOUT | EPOLLWRNORM);
+	cr_assert_eq(get(c, buf, 4), -ECONNRESET);
+	cr_assert_eq(get(c, buf, 4), 0);
+	cr_assert_eq(put(c, "x", 1), -EPIPE);
+	sock_close(c);
+	sock_close(l);
+	settle(&p);
+	pair_stop(&p);
+}
+
+Test(tcp_pair, full_send_buffer_is_eagain_then_writable_again)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+	static char big[1 << 20];
+	ssize_t n, total = 0;
+	uint32_t wake;
+	bool woken = false;
+
+	pair_start(&p, NULL);
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s);
+	do {
+		n = put(c, big, sizeof(big));
+		total += n > 0 ? n : 0;
+		settle(&p);
+	} while (n > 0);
+	cr_assert_eq(n, -EAGAIN);
+	cr_assert(!(sock_events(c) & EPOLLOUT));
+	while (stack_next_woken(p.st[0], &wake))
+		;
+	for (int i = 0; i < 1000 && total > 0; i++) {
+		while ((n = get(s, big, sizeof(big))) > 0)
+			total -= n;
+		settle(&p);
+		if (i)
+			tick(&p);
+	}
+	cr_assert_eq(total, 0);
+	for (struct sock *so; (so = stack_next_woken(p.st[0], &wake)) != NULL;)
+		woken |= so == c && (wake & EPOLLOUT);
+	cr_assert(woken);
+	cr_assert(sock_events(c) & EPOLLOUT);
+	sock_close(c);
+	sock_close(s);
+	sock_close(l);
+	for (int i = 0; i < 50; i++)
+		tick(&p);
+	pair_stop(&p);
+}
