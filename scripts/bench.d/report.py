@@ -58,13 +58,17 @@ def write_json(rows, path):
 def write_svg(rows, path, title, notes):
     """One bar per row: the ratio of medians, with the range of the ratios of neighbouring runs as a whisker."""
     rows = [r for r in rows if r["ratio"]]
-    left, width, step, top = 330, 520, 26, 64
+    left, width, step, top = 350, 520, 26, 64
     pairs = [[s / k for k, s in zip(r["runs"]["kernel"], r["runs"]["shunt"]) if k] or [r["ratio"]] for r in rows]
     largest = max([1.0] + [max(p + [r["ratio"]]) for r, p in zip(rows, pairs)]) * 1.05
     height = top + step * len(rows) + 24 + 16 * len(notes)
 
     def x(v):
         return left + width * v / largest
+
+    def label(row):
+        several = len({r["baseline"] for r in rows}) > 1
+        return "%s, %s%s" % (row["workload"], row["metric"], ", " + row["baseline"] if several else "")
 
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">'
            % (left + width + 90, height),
@@ -78,7 +82,7 @@ def write_svg(rows, path, title, notes):
         good = row["ratio"] <= 1 if lower else row["ratio"] >= 1
         colour = ("#8a9199" if good else "#c9a24b") if lower else ("#3b7dd8" if good else "#d8743b")
         out.append('<text x="%d" y="%d" text-anchor="end">%s</text>'
-                   % (left - 8, y + 14, escape("%s, %s" % (row["workload"], row["metric"]))))
+                   % (left - 8, y + 14, escape(label(row))))
         out.append('<rect x="%d" y="%d" width="%.1f" height="18" fill="%s"/>'
                    % (left, y, x(row["ratio"]) - left, colour))
         out.append('<path d="M%.1f %d H%.1f M%.1f %d v8 M%.1f %d v8" stroke="black" fill="none"/>'
