@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -77,6 +78,7 @@ static int domain_make(void)
 	if ((void *)base == MAP_FAILED)
 		return -errno;
 	madvise(base + l.fd_tables, l.size - l.fd_tables, MADV_DONTDUMP);
+	d->bytes = l.size;
 	d->n_members_max = members;
 	d->n_fds = fds;
 	d->fd_tables = (void *)(base + l.fd_tables);
@@ -122,6 +124,62 @@ void domain_after_fork_child(void)
 	atomic_store(&init_lock.word, 0);
 }
 
+/* Copies what is in use of the bytes [from, from + bytes) of the domain. */
+static void copy_part(struct domain *copy, const void *from, size_t bytes)
+{
+	memcpy((char *)copy + ((const char *)from - (const char *)domain), from, bytes);
+}
+
+static void copy_pool(struct domain *copy, const struct shm_pool *p)
+{
+	copy_part(copy, p->base, p->size * p->fresh);
+}
+
+struct domain *domain_copy(void)
+{
+	struct domain *copy = mmap(NULL, domain->bytes, PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (copy == MAP_FAILED)
+		return NULL;
+	copy_part(copy, domain, sizeof(*domain));
+	copy_pool(copy, &domain->files);
+	copy_pool(copy, &domain->sets);
+	copy_pool(copy, &domain->watches);
+	copy_part(copy, (void *)file_entries, sizeof(struct file *) * (size_t)(file_max_fd() + 1));
+	return copy;
+}
+
+void domain_copy_drop(struct domain *copy)
+{
+	if (copy)
+		munmap(copy, domain->bytes);
+}
+
+/* Locks that other threads of the parent held, and references that only the parent has. */
+static void forget_others(void)
+{
+	struct file *files = (struct file *)domain->files.base;
+	struct epoll_set *sets = (struct epoll_set *)domain->sets.base;
+
+	atomic_store(&domain->files.lock.word, 0);
+	atomic_store(&domain->sets.lock.word, 0);
+	atomic_store(&domain->watches.lock.word, 0);
+	for (uint32_t i = 0; i < domain->sets.fresh; i++)
+		atomic_store(&sets[i].lock.word, 0);
+	for (uint32_t i = 0; i < domain->files.fresh; i++) {
+		atomic_store(&files[i].watch_lock.word, 0);
+		atomic_store(&files[i].refs, 0);
+	}
+	file_table_count();
+}
+
+void domain_copy_adopt(struct domain *copy)
+{
+	mremap(copy, domain->bytes, domain->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, domain);
+	forget_others();
+}
+
 int domain_publish(struct stack **stacks, struct netdev *dev, unsigned n)
 {
 	int err = domain_init();
@@ -130,6 +188,8 @@ int domain_publish(struct stack **stacks, struct netdev *dev, unsigned n)
 		return err;
 	if (n == 0 || n > DOMAIN_INSTS_MAX)
 		return -EINVAL;
+	if (domain_running())
+		return -EBUSY;
 	err = slots_open(domain->slots);
 	if (err)
 		return err;

@@ -22,6 +22,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "file.h"
@@ -42,6 +43,7 @@ struct netdev;
 
 struct domain {
 	_Atomic bool running;
+	size_t bytes; /* of the mapping */
 	unsigned n_insts;
 	unsigned n_members_max, n_fds; /* members[] in use at most; length of each member's table */
 	_Atomic uint32_t n_members;
@@ -68,6 +70,16 @@ int domain_init(void);
 void domain_before_fork(void);
 void domain_after_fork_parent(void);
 void domain_after_fork_child(void);
+
+/*
+ * Before the stacks run, processes must not share a domain: whichever starts them first would have them
+ * alone, as siblings have neither its device nor its packets. So a fork until then gives the child a copy:
+ * made in the parent, put in the domain's place in the child (which must have no other thread), dropped by
+ * the parent. NULL: no memory.
+ */
+struct domain *domain_copy(void);
+void domain_copy_adopt(struct domain *copy);
+void domain_copy_drop(struct domain *copy);
 
 /*
  * DPDK and the stacks run: makes instance i of stacks[i] on queue i of dev. The stacks are in memory that

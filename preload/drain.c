@@ -16,6 +16,7 @@
 
 #include "domain.h"
 #include "driver/driver.h"
+#include "fd_guard.h"
 #include "helper.h"
 #include "libc.h"
 #include "stack/stack.h"
@@ -64,16 +65,6 @@ static bool drain_for(time_ns ns)
 	return true;
 }
 
-static bool fd_is_ours(int fd)
-{
-	if (driver_owns_fd(fd))
-		return true;
-	for (unsigned i = 0; i < SLOTS_MAX; i++)
-		if (slot_at(i)->fd == fd)
-			return true;
-	return false;
-}
-
 static void let_go_of_program(void)
 {
 	struct rlimit lim = {.rlim_cur = 1024};
@@ -89,7 +80,7 @@ static void let_go_of_program(void)
 	for (int fd = 0; fd < 3; fd++)
 		real_dup2(devnull, fd);
 	for (int fd = 3; fd < (int)(lim.rlim_cur < DOMAIN_FDS_MAX ? lim.rlim_cur : DOMAIN_FDS_MAX); fd++)
-		if (!fd_is_ours(fd))
+		if (!fd_guarded(fd) && !driver_owns_fd(fd))
 			real_close(fd);
 }
 

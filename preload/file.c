@@ -2,10 +2,10 @@
 /*
  * file.c - descriptor tables and the life of a file (file.h)
  *
- * file_get() runs on every call of the program, so it takes no lock. It may read a table entry, be overtaken
- * by close(2), and find the file freed or even in use again for another descriptor: therefore a reference is
- * only added where there is one already, and the table entry is read again afterwards. Files never leave
- * their arena, so the memory it touches is a file at any time.
+ * file_get() runs on every call of the program, so it takes no lock. It may read a file_entries entry, be
+ * overtaken by close(2), and find the file freed or even in use again for another descriptor: therefore a
+ * reference is only added where there is one already, and the file_entries entry is read again afterwards.
+ * Files never leave their arena, so the memory it touches is a file at any time.
  */
 #include <errno.h>
 
@@ -17,9 +17,8 @@
 #define CANDIDATE         ((struct file *)1)
 #define CANDIDATE_OPTIONS ((struct file *)2)
 
-/* This process's table; fds 0 until it is a member, which makes file_get() fail at once. */
-static _Atomic(struct file *) *table;
-static unsigned table_fds;
+_Atomic(struct file *) *file_entries;
+unsigned file_entries_count;
 
 static inline bool is_file(const struct file *f)
 {
@@ -28,7 +27,7 @@ static inline bool is_file(const struct file *f)
 
 static _Atomic(struct file *) *entry_of(int fd)
 {
-	return (unsigned)fd < table_fds ? &table[fd] : NULL;
+	return (unsigned)fd < file_entries_count ? &file_entries[fd] : NULL;
 }
 
 bool file_ref(struct file *f)
@@ -42,7 +41,7 @@ bool file_ref(struct file *f)
 	return false;
 }
 
-struct file *file_get(int fd)
+struct file *file_get_entry(int fd)
 {
 	_Atomic(struct file *) *entry = entry_of(fd);
 	struct file *f;
@@ -110,7 +109,7 @@ struct file *file_new(enum file_mode mode)
 	return f;
 }
 
-/* Puts `f` (or a mark, or NULL) where the table has fd, and returns what stood there. */
+/* Puts `f` (or a mark, or NULL) where the file_entries has fd, and returns what stood there. */
 static struct file *entry_swap(int fd, struct file *f)
 {
 	int max = atomic_load_explicit(&member_self->max_fd, memory_order_relaxed);
@@ -119,7 +118,7 @@ static struct file *entry_swap(int fd, struct file *f)
 	       !atomic_compare_exchange_weak_explicit(&member_self->max_fd, &max, fd, memory_order_relaxed,
 						      memory_order_relaxed))
 		;
-	return atomic_exchange_explicit(&table[fd], f, memory_order_acq_rel);
+	return atomic_exchange_explicit(&file_entries[fd], f, memory_order_acq_rel);
 }
 
 int file_install(int fd, struct file *f)
@@ -166,7 +165,7 @@ void file_dup(int oldfd, int newfd)
 	f = file_get(oldfd);
 	if (!f)
 		f = mark_of(oldfd);
-	if (!f && !atomic_load_explicit(&table[newfd], memory_order_relaxed))
+	if (!f && !atomic_load_explicit(&file_entries[newfd], memory_order_relaxed))
 		return;
 	old = entry_swap(newfd, f);
 	if (is_file(old))
@@ -204,7 +203,7 @@ void file_mark_candidate_options(int fd)
 		atomic_store_explicit(&f->options_set, true, memory_order_relaxed);
 		file_put(f);
 	} else if (entry_of(fd)) {
-		atomic_compare_exchange_strong(&table[fd], &expected, CANDIDATE_OPTIONS);
+		atomic_compare_exchange_strong(&file_entries[fd], &expected, CANDIDATE_OPTIONS);
 	}
 }
 
@@ -240,13 +239,13 @@ static _Atomic(struct file *) *table_of(unsigned member)
 
 void file_table_use(unsigned member)
 {
-	table = table_of(member);
-	table_fds = domain->n_fds;
+	file_entries = table_of(member);
+	file_entries_count = domain->n_fds;
 }
 
 void file_table_none(void)
 {
-	table_fds = 0;
+	file_entries_count = 0;
 }
 
 int file_table_copy(unsigned to)
@@ -264,6 +263,16 @@ int file_table_copy(unsigned to)
 		copied = fd;
 	}
 	return copied;
+}
+
+void file_table_count(void)
+{
+	for (int fd = 0, max = file_max_fd(); fd <= max; fd++) {
+		struct file *f = atomic_load_explicit(&file_entries[fd], memory_order_relaxed);
+
+		if (is_file(f))
+			atomic_fetch_add(&f->refs, 1);
+	}
 }
 
 void file_table_drop(unsigned member, int max_fd)

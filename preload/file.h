@@ -48,11 +48,23 @@ struct file {
 	struct file *free_next;
 };
 
+/* This process's table: file.c's own, here for file_get(). */
+extern _Atomic(struct file *) *file_entries;
+extern unsigned file_entries_count; /* 0 until this process is a member */
+
 /*
  * Descriptor -> file with a reference taken; NULL when the descriptor is not ours (pass the call to libc). No
  * lock.
  */
-struct file *file_get(int fd);
+struct file *file_get_entry(int fd);
+
+static inline struct file *file_get(int fd)
+{
+	if ((unsigned)fd >= file_entries_count ||
+	    !atomic_load_explicit(&file_entries[fd], memory_order_relaxed))
+		return 0;
+	return file_get_entry(fd);
+}
 
 /* Drops a reference. The last one closes the socket (sock_close) and leaves all epoll sets. No lock held. */
 void file_put(struct file *f);
@@ -99,6 +111,9 @@ void file_table_use(unsigned member);
 void file_table_none(void);
 int file_table_copy(unsigned to); /* highest number copied, -1: nothing */
 void file_table_drop(unsigned member, int max_fd);
+
+/* For domain.c: one reference for each entry of this member's table is added to files that have lost all. */
+void file_table_count(void);
 
 static inline bool file_nonblocking(const struct file *f)
 {

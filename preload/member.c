@@ -23,7 +23,10 @@
 struct member *member_self;
 
 static int self_pid;
-static struct member *unborn; /* between the fork handlers of this process */
+/* Between the fork handlers of this process: the child's member, or its domain. */
+static struct member *unborn;
+static struct domain *copy;
+static unsigned insts_locked;
 static struct shm_lock fork_lock;
 static pthread_once_t atfork_once = PTHREAD_ONCE_INIT;
 
@@ -106,25 +109,42 @@ void member_before_fork(void)
 	shm_lock(&fork_lock);
 	domain_before_fork();
 	helper_before_fork();
-	if (inst_count() > 0 || file_max_fd() >= 0)
-		unborn = member_claim(MEMBER_UNBORN);
+	if (!domain_running()) {
+		copy = domain_copy();
+		return;
+	}
+	unborn = member_claim(MEMBER_UNBORN);
 	if (unborn)
 		atomic_store(&unborn->max_fd, file_table_copy(index_of(unborn)));
 	/* Nothing of the device's process-local state may be half-written in the child's copy. */
-	for (unsigned i = 0; i < inst_count(); i++)
-		shm_lock(&inst_get(i)->lock);
+	for (insts_locked = 0; insts_locked < inst_count(); insts_locked++)
+		shm_lock(&inst_get(insts_locked)->lock);
 }
 
 void member_after_fork_parent(void)
 {
 	if (!member_self)
 		return;
-	for (unsigned i = inst_count(); i > 0; i--)
-		shm_unlock(&inst_get(i - 1)->lock);
+	while (insts_locked > 0)
+		shm_unlock(&inst_get(--insts_locked)->lock);
 	helper_after_fork(false);
 	domain_after_fork_parent();
+	domain_copy_drop(copy);
+	copy = NULL;
 	unborn = NULL;
 	shm_unlock(&fork_lock);
+}
+
+/* The stacks do not run yet: the child goes on alone with what the parent had. */
+static void become_founder(void)
+{
+	domain_copy_adopt(copy);
+	copy = NULL;
+	self_pid = getpid();
+	for (unsigned i = 0; i < domain->n_members_max; i++)
+		atomic_store(&domain->members[i].pid,
+			     &domain->members[i] == member_self ? self_pid : MEMBER_FREE);
+	atomic_store(&domain->n_members, 1);
 }
 
 void member_after_fork_child(void)
@@ -134,12 +154,17 @@ void member_after_fork_child(void)
 	if (!member_self)
 		return;
 	/* The instances' locks are the parent's, which gives them back. The others are copies. */
+	insts_locked = 0;
 	thread_id_forget();
 	atomic_store(&fork_lock.word, 0);
 	domain_after_fork_child();
 	helper_after_fork(true);
 	slot_forget();
 	wait_forget();
+	if (copy) {
+		become_founder();
+		return;
+	}
 	member_self = NULL;
 	if (unborn && atomic_compare_exchange_strong(&unborn->pid, &expected, getpid()))
 		adopt(unborn);

@@ -6,28 +6,30 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include "fd_guard.h"
 #include "libc.h"
 #include "own_fd.h"
 
-/* Below a limit that cannot be raised: this much at its top, for the wake slots and a few more. */
+/* Room for the wake slots and a few more. */
 #define OWN_FDS 512
 
-/* The kernel's table of a process grows with the highest number and is copied by fork(2): do not go higher.
- */
-#define OWN_FD_CEILING 65536
+/* fork(2) copies the kernel's table up to the highest number in use: not higher than need be. */
+#define OWN_FD_BASE 1024
 
 static int dup_above(int fd, const struct rlimit *now)
 {
 	struct rlimit raised = *now;
-	rlim_t top = now->rlim_cur < OWN_FD_CEILING ? now->rlim_cur : OWN_FD_CEILING;
+	rlim_t top = now->rlim_cur;
 	int high;
 
-	if (now->rlim_cur >= OWN_FD_CEILING || now->rlim_max < now->rlim_cur + OWN_FDS)
+	if (top >= 2 * OWN_FD_BASE)
+		return real_fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_BASE);
+	if (now->rlim_max < top + OWN_FDS)
 		return real_fcntl(fd, F_DUPFD_CLOEXEC, top - (top > 2 * OWN_FDS ? OWN_FDS : top / 2));
-	raised.rlim_cur = now->rlim_cur + OWN_FDS;
+	raised.rlim_cur = top + OWN_FDS;
 	if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
 		return -1;
-	high = real_fcntl(fd, F_DUPFD_CLOEXEC, now->rlim_cur);
+	high = real_fcntl(fd, F_DUPFD_CLOEXEC, top);
 	setrlimit(RLIMIT_NOFILE, now);
 	return high;
 }
@@ -40,10 +42,12 @@ int own_fd(int fd)
 	if (fd < 0)
 		return -errno;
 	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
-		return fd;
+		now.rlim_cur = now.rlim_max = OWN_FD_BASE;
 	high = dup_above(fd, &now);
-	if (high < 0)
-		return fd;
-	real_close(fd);
+	if (high >= 0)
+		real_close(fd);
+	else
+		high = fd;
+	fd_guard(high);
 	return high;
 }

@@ -261,3 +261,32 @@ Test(file, exit_drains)
 		usleep(1000);
 	cr_assert_eq(domain->n_members, 1);
 }
+
+/* Until the stacks run, each fork child has a domain of its own: whoever starts them starts them for itself.
+ */
+Test(file, forks_before_the_stacks_run_do_not_share)
+{
+	struct file *f = file_new(FILE_UNDECIDED);
+	int fd = dup(0), status = -1;
+
+	cr_assert_eq(file_install(fd, f), 0);
+	file_mark_candidate(fd + 1);
+	if (fork() == 0) {
+		bool ok = file_get(fd) == f && refs(f) == 2 && file_is_candidate(fd + 1) && member_is_me();
+
+		file_put(f);
+		file_uninstall(fd);
+		ok = ok && domain->files.used == 0 && domain->n_members == 1;
+		fake_start(1, true);
+		fake_socket(0, FILE_STACK, NULL);
+		ok = ok && domain_running() && domain->files.used == 1;
+		_exit(!ok);
+	}
+	wait(&status);
+	cr_assert_eq(status, 0);
+	cr_assert_not(domain_running());
+	cr_assert_eq(refs(f), 1);
+	cr_assert_eq(domain->files.used, 1);
+	fake_start(1, true);
+	cr_assert(domain_running());
+}
