@@ -2,9 +2,9 @@
 /*
  * file.c - descriptor tables and the life of a file (file.h)
  *
- * file_get() runs on every call of the program, so it takes no lock. It may read a file_entries entry, be
+ * file_get() runs on every call of the program, so it takes no lock. It may read a table entry, be
  * overtaken by close(2), and find the file freed or even in use again for another descriptor: therefore a
- * reference is only added where there is one already, and the file_entries entry is read again afterwards.
+ * reference is only added where there is one already, and the table entry is read again afterwards.
  * Files never leave their arena, so the memory it touches is a file at any time.
  */
 #include <errno.h>
@@ -109,7 +109,7 @@ struct file *file_new(enum file_mode mode)
 	return f;
 }
 
-/* Puts `f` (or a mark, or NULL) where the file_entries has fd, and returns what stood there. */
+/* Puts `f` (or a mark, or NULL) where the table has fd, and returns what stood there. */
 static struct file *entry_swap(int fd, struct file *f)
 {
 	int max = atomic_load_explicit(&member_self->max_fd, memory_order_relaxed);
