@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <netinet/udp.h>
 #include <sys/epoll.h>
-#include <sys/time.h>
 
 #include "route.h"
 #include "stack_priv.h"
