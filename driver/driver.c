@@ -14,7 +14,13 @@
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
+#include <rte_malloc.h>
 #include <rte_mempool.h>
+
+#ifdef DRIVER_HAS_AF_XDP
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+#endif
 
 #include "driver/driver_priv.h"
 
@@ -75,6 +81,10 @@ static int make_device(struct driver_port *port, char *err, size_t err_len)
 	int ret = 0;
 
 	eal_clear_error();
+#ifdef DRIVER_HAS_AF_XDP
+	libxdp_set_print(NULL); /* they chatter on the program's stderr */
+	libbpf_set_print(NULL);
+#endif
 	if (link_is_vdev(spec))
 		ret = rte_vdev_init(spec->vdev_name, spec->vdev_args);
 	else if (spec->kind == LINK_DEVARGS)
@@ -88,7 +98,7 @@ static int make_device(struct driver_port *port, char *err, size_t err_len)
 	return ret == 0 || ret == -1 ? -ENODEV : ret;
 }
 
-static int open_locked(struct driver_port *port, char *err, size_t err_len)
+static int open_link(struct driver_port *port, char *err, size_t err_len)
 {
 	const struct driver_config *cfg = &port->cfg;
 	struct link_spec *spec = &port->link;
@@ -100,19 +110,18 @@ static int open_locked(struct driver_port *port, char *err, size_t err_len)
 		return ret;
 	uint16_t mtu = link_mtu(cfg, spec);
 	port->room = pool_room(mtu);
-	ret = eal_start(cfg, spec, pool_bytes(cfg, port->room), err, err_len);
+	port->jumbo_frames = link_jumbo_frames(cfg, spec);
+	ret = eal_start(cfg, spec, pool_bytes(cfg, port->room, port->jumbo_frames != 0), err, err_len);
 	if (ret != 0)
 		return ret;
 	port->hugepages = eal_has_hugepages();
-	link_devargs(cfg, spec, mtu, port->hugepages);
+	link_devargs(port, spec, mtu);
 
-	struct fd_set_snapshot *before = sleep_fds_before();
 	ret = make_device(port, err, err_len);
 	if (ret == 0)
 		ret = pool_make(port, err, err_len);
 	if (ret == 0)
 		ret = port_start(port, mtu, err, err_len);
-	sleep_fds_after(port, before);
 	if (ret == 0 && spec->kind == LINK_TAP && cfg->kernel_addr != NULL) {
 		ret = ifconf_set_addr(spec->target, cfg->kernel_addr);
 		if (ret == 0)
@@ -129,6 +138,7 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 	struct driver_port *port = calloc(1, sizeof(*port));
 	struct thread_state thread;
 	sigset_t rt_signals;
+	struct fd_fill fill;
 
 	*out = NULL;
 	if (err_len > 0)
@@ -140,9 +150,14 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 	port->dev.ops = &driver_netdev_ops;
 	port->id = RTE_MAX_ETHPORTS;
 	port->owner = getpid();
+	port->capture_fd = -1;
 	thread_save(&thread);
 	rt_signals_take(&rt_signals);
-	int ret = open_locked(port, err, err_len);
+	struct fd_set_snapshot *before = sleep_fds_before();
+	sleep_fds_fill(&fill);
+	int ret = open_link(port, err, err_len);
+	sleep_fds_empty(&fill);
+	sleep_fds_after(port, before);
 	rt_signals_give_back(&rt_signals);
 	thread_restore(&thread);
 	if (ret != 0)
@@ -171,11 +186,12 @@ uint32_t driver_pool_mbufs(const struct driver_port *port)
 size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
 {
 	const struct netdev_caps *c = &port->dev.caps;
-	const char *csum = c->csum_unneeded ? "no checksums needed"
-			   : c->tx_tcp_csum ? "checksum"
-					    : "no offloads";
+	const char *offloads = c->csum_unneeded ? "no checksums needed"
+			       : c->tx_tcp_csum ? "checksum"
+			       : c->lro         ? "large receive"
+						: "no offloads";
 	int n = snprintf(buf, len, "%s, %s%s%s, %u queue%s, %u buffers of %u KB %s hugepages", port->cfg.link,
-			 csum, c->tso ? "+tso" : "", c->lro ? "+lro" : "", c->queues,
+			 offloads, c->tso ? "+tso" : "", c->lro && c->tx_tcp_csum ? "+lro" : "", c->queues,
 			 c->queues == 1 ? "" : "s", port->cfg.mbufs,
 			 (port->room - RTE_PKTMBUF_HEADROOM) / 1024u, port->hugepages ? "in" : "without");
 	return n < 0 ? 0 : (size_t)n;
@@ -185,6 +201,7 @@ void driver_close(struct driver_port *port)
 {
 	if (port == NULL)
 		return;
+	driver_capture_stop(port);
 	if (port->id != RTE_MAX_ETHPORTS) {
 		if (port->started)
 			rte_eth_dev_stop(port->id);
@@ -193,31 +210,28 @@ void driver_close(struct driver_port *port)
 			rte_vdev_uninit(port->link.vdev_name);
 	}
 	rte_mempool_free(port->pool);
+	rte_mempool_free(port->jumbo_pool);
+	rte_free(port->counts);
 	free(port);
 }
 
 size_t driver_stats(struct driver_port *port, char *buf, size_t len)
 {
 	struct rte_eth_stats s;
+	struct port_queue_counts c = {0};
+
 	if (rte_eth_stats_get(port->id, &s) != 0)
 		return 0;
+	for (unsigned q = 0; q < port->dev.caps.queues; q++) {
+		c.rx_nombuf += port->counts->q[q].rx_nombuf;
+		c.rx_udp_gso += port->counts->q[q].rx_udp_gso;
+		c.tx_prepare_bad += port->counts->q[q].tx_prepare_bad;
+	}
 	int n = snprintf(buf, len,
 			 "rx_packets %" PRIu64 "\nrx_bytes %" PRIu64 "\nrx_missed %" PRIu64
-			 "\nrx_errors %" PRIu64 "\nrx_nombuf %" PRIu64 "\ntx_packets %" PRIu64
-			 "\ntx_bytes %" PRIu64 "\ntx_errors %" PRIu64 "\n",
-			 s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf, s.opackets, s.obytes,
-			 s.oerrors);
+			 "\nrx_errors %" PRIu64 "\nrx_nombuf %" PRIu64 "\nrx_udp_gso_dropped %" PRIu64
+			 "\ntx_packets %" PRIu64 "\ntx_bytes %" PRIu64 "\ntx_errors %" PRIu64 "\n",
+			 s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf + c.rx_nombuf, c.rx_udp_gso,
+			 s.opackets, s.obytes, s.oerrors + c.tx_prepare_bad);
 	return n < 0 ? 0 : (size_t)n;
-}
-
-int driver_capture_start(struct driver_port *port, const char *path)
-{
-	(void)port;
-	(void)path;
-	return -ENOTSUP;
-}
-
-void driver_capture_stop(struct driver_port *port)
-{
-	(void)port;
 }

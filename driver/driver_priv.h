@@ -50,6 +50,15 @@ struct ifinfo {
 	uint16_t rx_queues;
 };
 
+/* Counted by rxtx.c, each by whoever holds the queue's lock; in shared memory. */
+struct port_counts {
+	struct port_queue_counts {
+		uint64_t rx_nombuf;  /* no buffer to copy a received frame to */
+		uint64_t rx_udp_gso; /* UDP datagrams that the kernel had joined: where to cut them is lost */
+		uint64_t tx_prepare_bad; /* frames the PMD refused to send */
+	} __rte_cache_aligned q[DRIVER_QUEUES_MAX];
+};
+
 struct driver_port {
 	struct netdev dev;
 	uint16_t id; /* ethdev port */
@@ -57,20 +66,34 @@ struct driver_port {
 	struct driver_config cfg;
 	struct rte_eth_dev_info info;
 	struct rte_mempool *pool;
-	uint16_t room; /* data room of the pool's mbufs, headroom included */
+	struct rte_mempool *jumbo_pool; /* the PMD receives into this one; NULL: into pool */
+	uint16_t jumbo_frames;      /* af_packet: frames of the ring when each holds 64 KB; 0: MTU-sized */
+	struct port_counts *counts; /* shared by the family */
+	uint16_t room;              /* data room of the pool's mbufs, headroom included */
 	bool hugepages;
 	bool started;
 	pid_t owner; /* the process with DPDK's threads */
 	uint64_t connect_at_ms;
 	bool tx_prepare; /* the PMD wants to look at packets before it sends them */
 	int sleep_fd[DRIVER_QUEUES_MAX];
+	int capture_fd; /* -1: no capture runs */
 };
+
+/*
+ * A kernel peer on a veth sends TCP in frames of up to 64 KB (its segmentation is left to the device, which
+ * veth is not), and so does GRO on a NIC. The ring's frames hold the largest: 65160 bytes of payload and the
+ * headers. 65408 is the largest size whose multiple (x 32) is a whole number of pages and which fits a mbuf's
+ * 16 bits.
+ */
+#define JUMBO_FRAME        65408u
+#define JUMBO_BLOCK_FRAMES 32u
 
 /* links.c */
 int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_len);
 bool link_is_vdev(const struct link_spec *spec);
 int link_check(const struct driver_config *cfg, struct link_spec *spec, char *err, size_t err_len);
-void link_devargs(const struct driver_config *cfg, struct link_spec *spec, uint16_t mtu, bool hugepages);
+void link_devargs(const struct driver_port *port, struct link_spec *spec, uint16_t mtu);
+uint16_t link_jumbo_frames(const struct driver_config *cfg, const struct link_spec *spec);
 uint16_t link_mtu(const struct driver_config *cfg, const struct link_spec *spec);
 
 /* ifconf.c: the kernel's side of interfaces; 0 or -errno */
@@ -87,7 +110,7 @@ void eal_clear_error(void);
 
 /* pool.c */
 uint16_t pool_room(uint16_t mtu);
-size_t pool_bytes(const struct driver_config *cfg, uint16_t room);
+size_t pool_bytes(const struct driver_config *cfg, uint16_t room, bool jumbo);
 int pool_make(struct driver_port *port, char *err, size_t err_len);
 
 /* port.c */
@@ -97,17 +120,31 @@ void port_connect_again(struct driver_port *port);
 
 /* offload.c */
 void offload_choose(struct driver_port *port, struct rte_eth_conf *conf);
+bool offload_peer_known(struct driver_port *port);
 
 /* rxtx.c */
 extern const struct netdev_ops driver_netdev_ops;
 
 /* sleep.c */
+#define FILL_UPTO 512
+struct fd_fill {
+	unsigned n;
+	uint16_t fds[FILL_UPTO];
+};
+void sleep_fds_fill(struct fd_fill *fill);
+void sleep_fds_empty(struct fd_fill *fill);
+
 struct fd_set_snapshot;
 struct fd_set_snapshot *sleep_fds_before(void);
 void sleep_fds_after(struct driver_port *port, struct fd_set_snapshot *before);
 int sleep_fd(struct netdev *dev, uint16_t q);
 int sleep_arm(struct netdev *dev, uint16_t q);
 void sleep_disarm(struct netdev *dev, uint16_t q);
+
+void sleep_own_fd(int fd, bool own);
+
+/* pcap.c */
+void capture_frames(struct driver_port *port, struct rte_mbuf **pkts, uint16_t n, bool sent);
 
 __attribute__((format(printf, 3, 4))) void driver_say(char *err, size_t err_len, const char *fmt, ...);
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -397,8 +398,48 @@ static uint32_t pow2_at_least(uint32_t v)
 	return p;
 }
 
-void link_devargs(const struct driver_config *cfg, struct link_spec *spec, uint16_t mtu, bool hugepages)
+static bool may_lock(size_t bytes)
 {
+	void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	bool ok = mlock2(p, bytes, MLOCK_ONFAULT) == 0;
+	munmap(p, bytes);
+	return ok;
+}
+
+/* net_af_packet locks its rings, one for each direction, in memory: RLIMIT_MEMLOCK of an ordinary user is 8
+ * MB. */
+uint16_t link_jumbo_frames(const struct driver_config *cfg, const struct link_spec *spec)
+{
+	size_t queues = cfg->queues == 0 ? 1 : cfg->queues;
+	if (spec->kind != LINK_AF_PACKET || !cfg->offload_lro || strstr(spec->more, "framesz") != NULL)
+		return 0;
+	for (uint16_t frames = 256; frames >= 128; frames /= 2)
+		if (may_lock(2 * queues * frames * JUMBO_FRAME))
+			return frames;
+	return 0;
+}
+
+static void af_packet_args(const struct driver_port *port, struct link_spec *spec, uint32_t frame,
+			   unsigned queues)
+{
+	unsigned frames = 1024, per_block = 16;
+
+	frame = frame < 2048 ? 2048 : frame;
+	if (port->jumbo_frames != 0) {
+		frame = JUMBO_FRAME;
+		frames = port->jumbo_frames;
+		per_block = JUMBO_BLOCK_FRAMES;
+	}
+	snprintf(spec->vdev_args, sizeof(spec->vdev_args),
+		 "iface=%s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u", spec->target, queues, frame,
+		 frame * per_block, frames);
+}
+
+void link_devargs(const struct driver_port *port, struct link_spec *spec, uint16_t mtu)
+{
+	const struct driver_config *cfg = &port->cfg;
 	char *a = spec->vdev_args;
 	size_t n = sizeof(spec->vdev_args);
 	uint32_t frame = pow2_at_least(mtu + 128u);
@@ -411,9 +452,7 @@ void link_devargs(const struct driver_config *cfg, struct link_spec *spec, uint1
 		break;
 	case LINK_AF_PACKET:
 		strcpy(spec->vdev_name, "net_af_packet0");
-		frame = frame < 2048 ? 2048 : frame;
-		snprintf(a, n, "iface=%s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=1024", spec->target, queues,
-			 frame, frame * 16);
+		af_packet_args(port, spec, frame, queues);
 		break;
 	case LINK_AF_XDP:
 		strcpy(spec->vdev_name, "net_af_xdp0");
@@ -423,7 +462,7 @@ void link_devargs(const struct driver_config *cfg, struct link_spec *spec, uint1
 		strcpy(spec->vdev_name, "net_memif0");
 		snprintf(a, n, "role=%s,id=0,socket=%s,socket-abstract=no,bsize=%u,rsize=11%s",
 			 spec->server ? "server" : "client", spec->target, frame < 2048 ? 2048 : frame,
-			 hugepages && !spec->server ? ",zero-copy=yes" : "");
+			 port->hugepages && !spec->server ? ",zero-copy=yes" : "");
 		break;
 	case LINK_VHOST:
 		strcpy(spec->vdev_name, "net_vhost0");

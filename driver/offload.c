@@ -5,6 +5,10 @@
  * Called once, before the port is configured. What a PMD does in software itself (net_tap's checksums) is not
  * asked for: the stack does it better while it copies.
  */
+#include <linux/virtio_net.h>
+#include <rte_eth_vhost.h>
+#include <rte_vhost.h>
+
 #include "driver/driver_priv.h"
 
 #define TX_CSUM_L4 (RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
@@ -57,7 +61,7 @@ static uint64_t choose_rx(struct driver_port *port)
 		use |= have & RTE_ETH_RX_OFFLOAD_SCATTER;
 	c->rx_csum = (use & RX_CSUM_L4) == RX_CSUM_L4;
 	/* net_vhost does not name it, and hands over whatever the other end sends. */
-	c->lro = (use & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0 ||
+	c->lro = (use & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0 || port->jumbo_frames != 0 ||
 		 (port->link.kind == LINK_VHOST && port->cfg.offload_lro);
 	return use;
 }
@@ -88,4 +92,25 @@ void offload_choose(struct driver_port *port, struct rte_eth_conf *conf)
 	c->rx_csum_partial = port->link.kind == LINK_AF_PACKET || port->link.kind == LINK_AF_XDP;
 	c->csum_unneeded = port->link.kind == LINK_MEMIF && port->cfg.offload_csum;
 	c->tx_sync = tx_is_sync(port);
+}
+
+/*
+ * vhost learns from the other end what it may be sent; net_vhost knows TSO frames although it does not say
+ * so. Returns true once there is nothing more to learn: virtio_user shakes hands twice, first without
+ * offloads.
+ */
+bool offload_peer_known(struct driver_port *port)
+{
+	struct netdev_caps *c = &port->dev.caps;
+	uint64_t features;
+
+	if (port->link.kind != LINK_VHOST || !port->cfg.offload_tso || !c->tx_tcp_csum || !c->tx_multi_seg)
+		return true;
+	int vid = rte_eth_vhost_get_vid_from_port_id(port->id);
+	if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features) != 0)
+		return false;
+	c->tso = (features >> VIRTIO_NET_F_GUEST_TSO4 & 1) != 0;
+	c->tso_max_bytes = c->tso ? TSO_BYTES_MAX : 0;
+	c->tso_max_segs = c->tso ? 64 : 0;
+	return c->tso;
 }

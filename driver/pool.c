@@ -15,6 +15,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ether.h>
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
@@ -35,18 +36,50 @@ uint16_t pool_room(uint16_t mtu)
 	return room > UINT16_MAX ? UINT16_MAX : (uint16_t)room;
 }
 
-static uint32_t elt_bytes(const struct driver_config *cfg, uint16_t room)
+#define JUMBO_ROOM    (JUMBO_FRAME - 32 + RTE_PKTMBUF_HEADROOM) /* 32: what the PMD subtracts for its header */
+#define JUMBO_BUFFERS 96                                        /* per queue: a burst and the cache */
+
+struct shape {
+	const char *name;
+	uint32_t n, cache;
+	uint16_t room, priv;
+	bool touch; /* now, rather than on first use */
+};
+
+static struct shape main_shape(const struct driver_config *cfg, uint16_t room)
 {
-	return (uint32_t)sizeof(struct rte_mbuf) + RTE_ALIGN_CEIL(cfg->mbuf_priv_bytes, RTE_MBUF_PRIV_ALIGN) +
-	       room;
+	return (struct shape){.name = "shunt_pkts",
+			      .n = cfg->mbufs,
+			      .cache = POOL_CACHE,
+			      .room = room,
+			      .priv = (uint16_t)RTE_ALIGN_CEIL(cfg->mbuf_priv_bytes, RTE_MBUF_PRIV_ALIGN),
+			      .touch = true};
 }
 
-size_t pool_bytes(const struct driver_config *cfg, uint16_t room)
+static struct shape jumbo_shape(const struct driver_config *cfg)
+{
+	uint32_t queues = cfg->queues == 0 ? 1 : cfg->queues;
+	return (struct shape){
+		.name = "shunt_jumbo", .n = queues * JUMBO_BUFFERS, .cache = 32, .room = JUMBO_ROOM};
+}
+
+static uint32_t elt_bytes(const struct shape *s)
+{
+	return (uint32_t)sizeof(struct rte_mbuf) + s->priv + s->room;
+}
+
+static size_t shape_bytes(const struct shape *s)
 {
 	struct rte_mempool_objsz sz;
 	/* 32: node of the lock-free stack */
-	size_t per = rte_mempool_calc_obj_size(elt_bytes(cfg, room), RTE_MEMPOOL_F_NO_SPREAD, &sz) + 32;
-	return per * cfg->mbufs + PORT_MEM_BYTES;
+	size_t per = rte_mempool_calc_obj_size(elt_bytes(s), RTE_MEMPOOL_F_NO_SPREAD, &sz) + 32;
+	return per * s->n;
+}
+
+size_t pool_bytes(const struct driver_config *cfg, uint16_t room, bool jumbo)
+{
+	struct shape main = main_shape(cfg, room), big = jumbo_shape(cfg);
+	return shape_bytes(&main) + (jumbo ? shape_bytes(&big) : 0) + PORT_MEM_BYTES;
 }
 
 static void give_back(struct rte_mempool_memhdr *hdr, void *mz)
@@ -56,43 +89,44 @@ static void give_back(struct rte_mempool_memhdr *hdr, void *mz)
 }
 
 /* One piece of memory, touched in one go: a page fault per page would cost ten times as much. */
-static int populate(struct rte_mempool *mp, uint32_t n)
+static int populate(struct rte_mempool *mp, const struct shape *s)
 {
 	size_t chunk, align;
-	ssize_t bytes = rte_mempool_ops_calc_mem_size(mp, n, 0, &chunk, &align);
+	char name[RTE_MEMZONE_NAMESIZE];
+	ssize_t bytes = rte_mempool_ops_calc_mem_size(mp, s->n, 0, &chunk, &align);
 	unsigned flags = rte_eal_iova_mode() == RTE_IOVA_PA ? RTE_MEMZONE_IOVA_CONTIG : 0;
+
 	if (bytes < 0)
 		return (int)bytes;
+	snprintf(name, sizeof(name), "%s_mem", s->name);
 	const struct rte_memzone *mz =
-		rte_memzone_reserve_aligned("shunt_pkts_mem", (size_t)bytes, SOCKET_ID_ANY, flags, align);
+		rte_memzone_reserve_aligned(name, (size_t)bytes, SOCKET_ID_ANY, flags, align);
 	if (mz == NULL)
 		return -rte_errno;
 	uintptr_t from = RTE_ALIGN_FLOOR(mz->addr_64, 4096),
 		  to = RTE_ALIGN_FLOOR(mz->addr_64 + mz->len, 4096);
-	madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* kernels before 5.14 fault them in later */
+	if (s->touch)
+		madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* older kernels fault them in later */
 	int made =
 		rte_mempool_populate_iova(mp, mz->addr, mz->iova, mz->len, give_back, (void *)(uintptr_t)mz);
 	if (made <= 0)
 		rte_memzone_free(mz);
-	return made == (int)n ? 0 : -ENOMEM;
+	return made == (int)s->n ? 0 : -ENOMEM;
 }
 
-static struct rte_mempool *make(const struct driver_config *cfg, uint16_t room)
+static struct rte_mempool *make(const struct shape *s)
 {
-	struct rte_pktmbuf_pool_private priv = {
-		.mbuf_data_room_size = room,
-		.mbuf_priv_size = (uint16_t)RTE_ALIGN_CEIL(cfg->mbuf_priv_bytes, RTE_MBUF_PRIV_ALIGN),
-	};
+	struct rte_pktmbuf_pool_private priv = {.mbuf_data_room_size = s->room, .mbuf_priv_size = s->priv};
 	/* With virtual addresses as IOVA everything is contiguous, and a buffer may lie across two 4 KB
 	 * pages. */
 	unsigned flags = RTE_MEMPOOL_F_NO_SPREAD |
 			 (rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
-	struct rte_mempool *mp = rte_mempool_create_empty("shunt_pkts", cfg->mbufs, elt_bytes(cfg, room),
-							  POOL_CACHE, sizeof(priv), SOCKET_ID_ANY, flags);
+	struct rte_mempool *mp = rte_mempool_create_empty(s->name, s->n, elt_bytes(s), s->cache, sizeof(priv),
+							  SOCKET_ID_ANY, flags);
 	if (mp == NULL)
 		return NULL;
 	rte_pktmbuf_pool_init(mp, &priv);
-	if (rte_mempool_set_ops_byname(mp, "lf_stack", NULL) != 0 || populate(mp, cfg->mbufs) < 0) {
+	if (rte_mempool_set_ops_byname(mp, "lf_stack", NULL) != 0 || populate(mp, s) < 0) {
 		rte_mempool_free(mp);
 		return NULL;
 	}
@@ -102,8 +136,14 @@ static struct rte_mempool *make(const struct driver_config *cfg, uint16_t room)
 
 int pool_make(struct driver_port *port, char *err, size_t err_len)
 {
-	port->pool = make(&port->cfg, port->room);
-	if (port->pool != NULL)
+	struct shape main = main_shape(&port->cfg, port->room), big = jumbo_shape(&port->cfg);
+
+	port->counts = rte_zmalloc("shunt_counts", sizeof(*port->counts), RTE_CACHE_LINE_SIZE);
+	port->pool = make(&main);
+	if (port->jumbo_frames != 0)
+		port->jumbo_pool = make(&big);
+	if (port->pool != NULL && port->counts != NULL &&
+	    (port->jumbo_frames == 0 || port->jumbo_pool != NULL))
 		return 0;
 	driver_say(err, err_len, "no memory for %u packet buffers of %u bytes: lower mbufs (%s)",
 		   port->cfg.mbufs, port->room, rte_strerror(rte_errno));

@@ -13,6 +13,7 @@
 #include "driver/driver_priv.h"
 
 #define LINK_WAIT_MS     2000
+#define PEER_WAIT_MS     400
 #define CONNECT_EVERY_MS 200
 
 static uint16_t pick_queues(const struct driver_port *port)
@@ -46,7 +47,8 @@ static int setup_queues(struct driver_port *port, uint16_t queues)
 	int ret = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rxd, &txd);
 
 	for (uint16_t q = 0; q < queues && ret == 0; q++) {
-		ret = rte_eth_rx_queue_setup(port->id, q, rxd, SOCKET_ID_ANY, NULL, port->pool);
+		ret = rte_eth_rx_queue_setup(port->id, q, rxd, SOCKET_ID_ANY, NULL,
+					     port->jumbo_pool != NULL ? port->jumbo_pool : port->pool);
 		if (ret == 0)
 			ret = rte_eth_tx_queue_setup(port->id, q, txd, SOCKET_ID_ANY, NULL);
 	}
@@ -145,8 +147,17 @@ void port_connect_again(struct driver_port *port)
 static void wait_for_link(struct driver_port *port)
 {
 	const struct timespec nap = {.tv_nsec = 5 * 1000 * 1000};
-	for (int ms = 0; ms < LINK_WAIT_MS && !driver_netdev_ops.link_up(&port->dev); ms += 5)
+	int left_ms = LINK_WAIT_MS;
+
+	while (left_ms > 0 && !driver_netdev_ops.link_up(&port->dev)) {
 		nanosleep(&nap, NULL);
+		left_ms -= 5;
+	}
+	left_ms = RTE_MIN(left_ms, PEER_WAIT_MS);
+	while (!offload_peer_known(port) && left_ms > 0) {
+		nanosleep(&nap, NULL);
+		left_ms -= 5;
+	}
 }
 
 int port_start(struct driver_port *port, uint16_t mtu, char *err, size_t err_len)

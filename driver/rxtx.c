@@ -2,10 +2,17 @@
 /*
  * rxtx.c - the netdev's two bursts and its link state, straight onto ethdev
  */
+#include <netinet/in.h>
 #include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
 #include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_memcpy.h>
 
 #include "driver/driver_priv.h"
+
+#define RX_JUMBO_BURST 32u
 
 static struct driver_port *port_of(struct netdev *dev)
 {
@@ -19,16 +26,104 @@ void driver_enter_queue(uint16_t q)
 	RTE_PER_LCORE(_lcore_id) = q;
 }
 
+/*
+ * A frame above the MTU is TCP that the kernel left whole, which the stack takes, or UDP that it joined
+ * (UDP_SEGMENT, GRO), where the borders between the datagrams are lost.
+ */
+static bool is_udp_gso(const struct rte_mbuf *m, uint16_t mtu)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(eth + 1);
+
+	if (likely(m->data_len <= mtu + sizeof(*eth)) || m->data_len < sizeof(*eth) + sizeof(*ip))
+		return false;
+	return eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) && ip->next_proto_id == IPPROTO_UDP;
+}
+
+/* From one large buffer into as many ordinary ones as it takes; NULL when the pool is empty. */
+static struct rte_mbuf *copy_frame(const struct driver_port *port, const struct rte_mbuf *big)
+{
+	struct rte_mbuf *head = NULL, **link = &head, *m;
+	uint16_t room = port->room - RTE_PKTMBUF_HEADROOM;
+
+	for (uint32_t off = 0; off < big->data_len || head == NULL; off += m->data_len) {
+		m = rte_pktmbuf_alloc(port->pool);
+		if (unlikely(m == NULL)) {
+			rte_pktmbuf_free(head);
+			return NULL;
+		}
+		m->data_len = (uint16_t)RTE_MIN(big->data_len - off, room);
+		rte_memcpy(rte_pktmbuf_mtod(m, void *), rte_pktmbuf_mtod_offset(big, void *, off),
+			   m->data_len);
+		*link = m;
+		link = &m->next;
+		if (head != m)
+			head->nb_segs++;
+	}
+	head->pkt_len = big->data_len;
+	head->port = big->port;
+	return head;
+}
+
+static uint16_t rx_burst_jumbo(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct rte_mbuf *big[RX_JUMBO_BURST];
+	struct port_queue_counts *counts = &port->counts->q[q];
+	uint16_t got = rte_eth_rx_burst(port->id, q, big, RTE_MIN(n, RX_JUMBO_BURST)), out = 0;
+
+	for (uint16_t i = 0; i < got; i++) {
+		if (unlikely(is_udp_gso(big[i], port->dev.caps.mtu))) {
+			counts->rx_udp_gso++;
+			continue;
+		}
+		pkts[out] = copy_frame(port, big[i]);
+		if (likely(pkts[out] != NULL))
+			out++;
+		else
+			counts->rx_nombuf++;
+	}
+	if (got > 0)
+		rte_pktmbuf_free_bulk(big, got);
+	return out;
+}
+
 static uint16_t rx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
 {
-	return rte_eth_rx_burst(port_of(dev)->id, q, pkts, n);
+	struct driver_port *port = port_of(dev);
+	if (port->jumbo_pool != NULL)
+		n = rx_burst_jumbo(port, q, pkts, n);
+	else
+		n = rte_eth_rx_burst(port->id, q, pkts, n);
+	if (unlikely(port->capture_fd >= 0) && n > 0)
+		capture_frames(port, pkts, n, false);
+	return n;
+}
+
+/*
+ * tx_prepare stops at a frame that the PMD cannot send as asked. That would be our bug, and the same frame
+ * would stop the queue for ever: it is counted and dropped.
+ */
+static uint16_t prepare(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t good = rte_eth_tx_prepare(port->id, q, pkts, n);
+	if (likely(good > 0))
+		return good;
+	port->counts->q[q].tx_prepare_bad++;
+	return 0;
 }
 
 static uint16_t tx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct driver_port *port = port_of(dev);
-	if (port->tx_prepare)
-		n = rte_eth_tx_prepare(port->id, q, pkts, n);
+	if (port->tx_prepare && n > 0) {
+		n = prepare(port, q, pkts, n);
+		if (unlikely(n == 0)) {
+			rte_pktmbuf_free(pkts[0]);
+			return 1;
+		}
+	}
+	if (unlikely(port->capture_fd >= 0))
+		capture_frames(port, pkts, n, true);
 	return rte_eth_tx_burst(port->id, q, pkts, n);
 }
 

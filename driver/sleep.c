@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <rte_eth_vhost.h>
@@ -42,6 +42,17 @@ bool driver_owns_fd(int fd)
 	return has(&owned, fd);
 }
 
+void sleep_own_fd(int fd, bool own)
+{
+	uint64_t bit = UINT64_C(1) << (fd % 64);
+	if (fd < 0 || fd >= FD_LIMIT)
+		return;
+	if (own)
+		owned.bits[fd / 64] |= bit;
+	else
+		owned.bits[fd / 64] &= ~bit;
+}
+
 static void list_open(struct fd_set_snapshot *s)
 {
 	memset(s, 0, sizeof(*s));
@@ -54,6 +65,32 @@ static void list_open(struct fd_set_snapshot *s)
 			s->bits[fd / 64] |= UINT64_C(1) << (fd % 64);
 	}
 	closedir(d);
+}
+
+/*
+ * The kernel gives out the lowest free number. Filling the low ones for the while leaves them to the program,
+ * which may use select(), and makes DPDK's come in ascending order.
+ */
+void sleep_fds_fill(struct fd_fill *fill)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct rlimit lim = {.rlim_cur = 1024};
+
+	getrlimit(RLIMIT_NOFILE, &lim);
+	int upto = lim.rlim_cur < 2 * FILL_UPTO ? (int)lim.rlim_cur / 2 : FILL_UPTO;
+	fill->n = 0;
+	while (fd >= 0 && fd < upto) {
+		fill->fds[fill->n++] = (uint16_t)fd;
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, fd);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+void sleep_fds_empty(struct fd_fill *fill)
+{
+	while (fill->n > 0)
+		close(fill->fds[--fill->n]);
 }
 
 struct fd_set_snapshot *sleep_fds_before(void)
@@ -120,9 +157,10 @@ void sleep_fds_after(struct driver_port *port, struct fd_set_snapshot *before)
 		port->sleep_fd[q] = -1;
 	if (before == NULL)
 		return;
-	list_open(&owned);
-	for (unsigned i = 0; i < RTE_DIM(owned.bits); i++)
-		owned.bits[i] &= ~before->bits[i];
+	struct fd_set_snapshot *now = sleep_fds_before();
+	for (unsigned i = 0; now != NULL && i < RTE_DIM(owned.bits); i++)
+		owned.bits[i] |= now->bits[i] & ~before->bits[i];
+	free(now);
 	if (port->started) {
 		if (port->link.kind <= LINK_AF_XDP)
 			find_sources(port, before);

@@ -310,11 +310,12 @@ int main(int argc, char **argv)
 	};
 	struct peer p = {.size = 64};
 	bool in_child = false, stats = false;
+	const char *capture = NULL;
 	unsigned seconds = 20;
 	char err[512];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "fpsvm:k:l:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "fpsvm:k:l:t:w:")) != -1) {
 		switch (opt) {
 		case 'f':
 			in_child = true;
@@ -333,6 +334,9 @@ int main(int argc, char **argv)
 			break;
 		case 'k':
 			cfg.kernel_addr = optarg;
+			break;
+		case 'w':
+			capture = optarg;
 			break;
 		case 'l':
 			p.size = (unsigned)atoi(optarg);
@@ -353,6 +357,8 @@ int main(int argc, char **argv)
 		printf("error=%d %s\n", -ret, err);
 		return 4;
 	}
+	if (capture != NULL && (ret = driver_capture_start(p.port, capture)) != 0)
+		printf("capture=%d ", ret);
 	p.dev = driver_netdev(p.port);
 	p.pool = driver_pool(p.port);
 	p.give_up = now_ns() + seconds * UINT64_C(1000000000);
