@@ -64,13 +64,21 @@ def listens(pid, port):
 class Server:
     """A running server; ended with everything it started when the `with` block ends."""
 
-    def __init__(self, place, workload, scratch, core):
+    def __init__(self, place, workload, scratch, cores):
+        self.place, self.core = place, cores[1]
         self.log = tempfile.TemporaryFile(dir=scratch)
-        self.process = subprocess.Popen(place.server_argv(workload.server(scratch), core), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(place.server_argv(workload.server(scratch), cores[0]), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, start_new_session=True)
         self.port = workload.port
 
     def __enter__(self):
+        if self.place.client_brings_link_up():
+            try:
+                run_client(self.place, ["@load", "-k", SERVER_ADDR, str(self.port)], self.core, START_S)
+            except SampleError as e:
+                text = self.output()
+                self.__exit__()
+                raise SampleError("%s; server says: %s" % (e, text or "nothing"))
         deadline = time.monotonic() + START_S
         while not listens(self.process.pid, self.port):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -89,9 +97,9 @@ class Server:
         return self.log.read().decode(errors="replace").strip()[-600:]
 
 
-def run_client(place, argv, build, core, seconds):
+def run_client(place, argv, core, seconds):
     if argv[0] == "@load":
-        argv = [os.path.join(build, "tests", "bench", "load")] + argv[1:]
+        argv = [os.path.join(place.build, "tests", "bench", "load")] + argv[1:]
     try:
         done = subprocess.run(place.client_argv(argv, core), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=4 * seconds + 20)
@@ -104,12 +112,12 @@ def run_client(place, argv, build, core, seconds):
 
 def sample(place, workload, seconds, scratch, cores):
     """Full load: {"value", "cpu_us" per request or None, "note"}."""
-    with Server(place, workload, scratch, cores[0]) as server:
+    with Server(place, workload, scratch, cores) as server:
         try:
-            workload.parse(run_client(place, workload.client(workload.warm_up_s), place.build, cores[1], 2))
+            workload.parse(run_client(place, workload.client(workload.warm_up_s), cores[1], 2))
             argv = workload.client(seconds)
             before = cpu_seconds(server.process.pid)
-            value, requests, note = workload.parse(run_client(place, argv, place.build, cores[1], seconds))
+            value, requests, note = workload.parse(run_client(place, argv, cores[1], seconds))
             used = cpu_seconds(server.process.pid) - before
         except (SampleError, ValueError, AttributeError, KeyError) as e:
             raise SampleError("%s; server says: %s" % (e, server.output() or "nothing"))
@@ -121,11 +129,11 @@ def sample_at_rate(place, workload, rate, seconds, scratch, cores):
     request, prepare = workload.rate_request()
     argv = ["@load", "-c", "50", "-r", str(int(rate)), SERVER_ADDR, str(workload.port), request]
     argv += [prepare] if prepare else []
-    with Server(place, workload, scratch, cores[0]) as server:
+    with Server(place, workload, scratch, cores) as server:
         # The first run learns and warms up; the second is measured.
-        run_client(place, argv[:1] + ["-s", "0.5", "-w", "0.2"] + argv[1:], place.build, cores[1], 2)
+        run_client(place, argv[:1] + ["-s", "0.5", "-w", "0.2"] + argv[1:], cores[1], 2)
         before = cpu_seconds(server.process.pid)
-        text = run_client(place, argv[:1] + ["-s", str(seconds), "-w", "0"] + argv[1:], place.build, cores[1], seconds)
+        text = run_client(place, argv[:1] + ["-s", str(seconds), "-w", "0"] + argv[1:], cores[1], seconds)
         used = cpu_seconds(server.process.pid) - before
         report = json.loads(text)
         if not report["requests"]:

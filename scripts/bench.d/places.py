@@ -3,7 +3,9 @@
 
     client namespace  198.18.0.1           server namespace  198.18.0.2
         v0 ◄────────────── veth ───────────────► v1
-    Shunt, --link pair    vhost:SOCKET (server) ◄──► virtio_user:SOCKET (client), no kernel in between
+    Shunt, --link pair    virtio_user:SOCKET ◄──► vhost:SOCKET, no kernel in between. The server has the end
+                          whose memory is all its own, since servers fork before a client comes and a child
+                          would not see memory that a vhost end maps later.
     Shunt, --link veth    the server has af_packet:v1, the client stays on the kernel
 """
 import os
@@ -15,9 +17,9 @@ import net  # noqa: E402
 
 SERVER_ADDR, CLIENT_ADDR = net.OWN_ADDR, net.PEER_ADDR
 
-# link: server's specification, client's (None: the kernel), both ends on Shunt in the baseline's wording
+# link: the server's specification, the client's (None: it stays on the kernel)
 LINKS = {
-    "pair": ("vhost:{sock}", "virtio_user:{sock}"),
+    "pair": ("virtio_user:{sock}", "vhost:{sock}"),
     "memif": ("memif:{sock},server", "memif:{sock}"),
     "veth": ("af_packet:v1", None),
     "af_xdp": ("af_xdp:v1", None),
@@ -54,6 +56,10 @@ class Place:
         self.pair.close()
         if os.path.exists(self.sock):
             os.unlink(self.sock)
+
+    def client_brings_link_up(self):
+        """A virtio_user end that listens holds its program in bind(2) until the other end is there once."""
+        return self.side == "shunt" and LINKS[self.link][0].startswith("virtio_user")
 
     def congestion_control(self):
         out = self.pair.peer.run("cat", "/proc/sys/net/ipv4/tcp_congestion_control", capture_output=True, text=True)

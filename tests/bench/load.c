@@ -3,6 +3,7 @@
  * load.c - request-response load on any TCP server whose replies all have one length
  *
  *     load [-c CONNS] [-s SECONDS] [-w WARMUP-SECONDS] [-r REQUESTS/S] ADDR PORT REQUEST [PREPARE]
+ *     load -k ADDR PORT      only waits until the server accepts a connection
  *
  * REQUEST may hold \r, \n and \\. The length of its reply is learned from a first exchange. PREPARE is sent
  * once before that (to store what REQUEST fetches). Without -r each connection sends its next request when
@@ -118,7 +119,7 @@ static int open_conn(void)
 			fail("socket");
 		if (!connect(fd, (struct sockaddr *)&server, sizeof(server)))
 			break;
-		if (errno != ECONNREFUSED || try == START_TRY_MAX - 1)
+		if ((errno != ECONNREFUSED && errno != EHOSTUNREACH) || try == START_TRY_MAX - 1)
 			fail("connect");
 		close(fd);
 		poll(NULL, 0, 50);
@@ -215,10 +216,11 @@ static void run(int ep, uint64_t end, double interval_ns, double *next_due)
 int main(int argc, char **argv)
 {
 	double seconds = 2, warmup = 0.5, rate = 0, next_due;
+	bool knock = false;
 	uint64_t start;
 	int opt, ep;
 
-	while ((opt = getopt(argc, argv, "c:s:w:r:")) != -1) {
+	while ((opt = getopt(argc, argv, "c:s:w:r:k")) != -1) {
 		switch (opt) {
 		case 'c':
 			n_conns = (unsigned)atoi(optarg);
@@ -232,11 +234,14 @@ int main(int argc, char **argv)
 		case 'r':
 			rate = atof(optarg);
 			break;
+		case 'k':
+			knock = true;
+			break;
 		default:
 			return 2;
 		}
 	}
-	if (argc - optind < 3 || n_conns < 1 || n_conns > CONNS_MAX) {
+	if (argc - optind < (knock ? 2 : 3) || n_conns < 1 || n_conns > CONNS_MAX) {
 		fprintf(stderr,
 			"load [-c CONNS] [-s SECONDS] [-w WARMUP] [-r RATE] ADDR PORT REQUEST [PREPARE]\n");
 		return 2;
@@ -246,6 +251,10 @@ int main(int argc, char **argv)
 	if (inet_pton(AF_INET, argv[optind], &server.sin_addr) != 1) {
 		errno = EINVAL;
 		fail(argv[optind]);
+	}
+	if (knock) {
+		close(open_conn());
+		return 0;
 	}
 	request_len = unescape(argv[optind + 2], request, sizeof(request));
 	ep = epoll_create1(EPOLL_CLOEXEC);
