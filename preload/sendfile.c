@@ -13,6 +13,7 @@
  */
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "socket_priv.h"
@@ -41,7 +42,8 @@ static ssize_t fill(struct transfer *t, struct rte_mbuf *list, size_t bytes)
 		iov[n++] = (struct iovec){(char *)m->buf_addr + pkt_meta(m)->off, len};
 		bytes -= len;
 	}
-	got = result_of(real_preadv2(t->in_fd, iov, n, t->offset, 0));
+	/* not by libc's preadv2(), which is a cancellation point: the list would be lost */
+	got = result_of(real_syscall(SYS_preadv2, t->in_fd, (long)iov, n, t->offset, 0, 0));
 	if (got > 0 && t->offset >= 0)
 		t->offset += got;
 	return got;
@@ -135,12 +137,12 @@ static ssize_t run(struct transfer *t, size_t count)
 }
 
 /* The input must be a file with positions, open for reading. */
-static int check_input(int in_fd)
+static int check_input(int in_fd, bool at_offset)
 {
 	int flags;
 
 	if (lseek(in_fd, 0, SEEK_CUR) < 0)
-		return input_error(-errno);
+		return at_offset ? -errno : input_error(-errno);
 	flags = real_fcntl(in_fd, F_GETFL, 0);
 	return flags >= 0 && (flags & O_ACCMODE) != O_WRONLY ? 0 : -EBADF;
 }
@@ -153,7 +155,7 @@ ssize_t socket_sendfile(int fd, struct file *f, int in_fd, off_t *offset, size_t
 
 	if (offset && socket_bad_pointer(offset))
 		return -EFAULT;
-	err = check_input(in_fd);
+	err = check_input(in_fd, offset);
 	if (err)
 		return err;
 	if (offset && *offset < 0)

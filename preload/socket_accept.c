@@ -121,7 +121,7 @@ int socket_accept(int fd, struct file *f, struct sockaddr *addr, socklen_t *len,
 		got = accept_either(fd, f, addr, len, flags);
 		if (got != -EAGAIN)
 			return got;
-		if (f->so->shut & 1)
+		if (f->so->kind != SOCK_KIND_TCP_LISTEN) /* shutdown(2) by another thread */
 			return -EINVAL;
 		err = socket_block(f, fd, EPOLLIN, f->so->rcvtimeo_ns, 0, &deadline);
 		if (err)

@@ -33,8 +33,9 @@ int socket_block(struct file *f, int fd, uint32_t mask, time_ns timeo, int flags
 	return err;
 }
 
-/* Length of a vector, or -EINVAL, -EMSGSIZE, -EFAULT as Linux checks it. */
-static ssize_t iov_bytes(const struct iovec *iov, size_t cnt)
+/* Length of a vector, or -EINVAL, -EMSGSIZE, -EFAULT as Linux checks it. `touched`: its memory will be used.
+ */
+static ssize_t iov_bytes(const struct iovec *iov, size_t cnt, bool touched)
 {
 	size_t total = 0;
 
@@ -45,7 +46,7 @@ static ssize_t iov_bytes(const struct iovec *iov, size_t cnt)
 	for (size_t i = 0; i < cnt; i++) {
 		if ((ssize_t)iov[i].iov_len < 0 || total + iov[i].iov_len > SSIZE_MAX)
 			return -EINVAL;
-		if (iov[i].iov_len && socket_bad_pointer(iov[i].iov_base))
+		if (touched && iov[i].iov_len && socket_bad_pointer(iov[i].iov_base))
 			return -EFAULT;
 		total += iov[i].iov_len;
 	}
@@ -173,7 +174,7 @@ static int destination(struct file *f, const struct msghdr *msg, struct endpoint
 
 ssize_t socket_sendmsg(int fd, struct file *f, const struct msghdr *msg, int flags)
 {
-	ssize_t n, total = iov_bytes(msg->msg_iov, msg->msg_iovlen);
+	ssize_t n, total = iov_bytes(msg->msg_iov, msg->msg_iovlen, true);
 	struct endpoint to;
 	bool kernel = false;
 
@@ -221,30 +222,51 @@ static ssize_t try_recv(struct file *f, const struct iovec *iov, int cnt, int fl
 	return n;
 }
 
+/* recv(2) of nothing: 0 when there is something to read, or it waits for that. */
+static ssize_t recv_nothing(int fd, struct file *f, int flags)
+{
+	time_ns deadline = 0;
+	int err = 0;
+
+	while (!err && !look_again(f, EPOLLIN | EPOLLRDHUP))
+		err = socket_block(f, fd, EPOLLIN | EPOLLRDHUP, f->so->rcvtimeo_ns, flags, &deadline);
+	return err;
+}
+
+/* How many bytes a call that may block waits for (SO_RCVLOWAT, MSG_WAITALL). */
+static size_t recv_target(const struct file *f, int flags, size_t total)
+{
+	if (flags & (MSG_PEEK | MSG_OOB))
+		return 1;
+	if (flags & MSG_WAITALL || f->so->rcvlowat_bytes > total)
+		return total;
+	return f->so->rcvlowat_bytes;
+}
+
 static ssize_t recv_stream(int fd, struct file *f, struct msghdr *msg, int flags, size_t total)
 {
 	struct sock_recv_info info = {0};
 	struct iovec window[IOV_WINDOW];
 	const struct iovec *iov = msg->msg_iov;
 	int err, cnt = msg->msg_iovlen;
-	bool all = (flags & (MSG_WAITALL | MSG_PEEK | MSG_OOB)) == MSG_WAITALL;
 	time_ns deadline = 0;
-	size_t got = 0;
+	size_t got = 0, target;
 
 	if (!total && f->so->kind == SOCK_KIND_TCP)
-		return 0;
+		return recv_nothing(fd, f, flags);
 	if (total > MAX_RW_BYTES)
 		total = MAX_RW_BYTES;
 	if (total == MAX_RW_BYTES || cnt > IOV_WINDOW) {
 		cnt = iov_window(window, msg->msg_iov, msg->msg_iovlen, 0, total);
 		iov = window;
 	}
+	target = recv_target(f, flags, total);
 	for (;;) {
 		ssize_t n = try_recv(f, iov, cnt, flags, &info);
 
 		if (n > 0)
 			got += n;
-		if (n != -EAGAIN && (n <= 0 || !all || got >= total)) {
+		if (n != -EAGAIN && (n <= 0 || got >= target)) {
 			msg->msg_flags = info.msg_flags;
 			return got ? (ssize_t)got : n;
 		}
@@ -296,7 +318,8 @@ static ssize_t recv_datagram(int fd, struct file *f, struct msghdr *msg, int fla
 
 ssize_t socket_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 {
-	ssize_t n, total = iov_bytes(msg->msg_iov, msg->msg_iovlen);
+	bool discards = flags & MSG_TRUNC && f->so->kind == SOCK_KIND_TCP;
+	ssize_t n, total = iov_bytes(msg->msg_iov, msg->msg_iovlen, !discards);
 
 	if (total < 0)
 		return total;

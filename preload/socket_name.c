@@ -123,8 +123,10 @@ int socket_bind(int fd, const struct sockaddr *addr, socklen_t len)
 		if (err < 0)
 			return err;
 	}
-	leave_to_kernel(fd);
-	return result_of(real_bind(fd, addr, len));
+	err = result_of(real_bind(fd, addr, len));
+	if (!err)
+		leave_to_kernel(fd);
+	return err;
 }
 
 /* A DUAL listener's kernel side must never block: accept() looks at both. */
@@ -163,12 +165,14 @@ out:
 	return err;
 }
 
-/* A connection attempt is under way: waits for its end, as connect(2) on a blocking socket. */
-static int connect_wait(int fd, struct file *f)
+/*
+ * A connection attempt is under way: waits for its end, as connect(2) on a blocking socket. The answer is
+ * what a second connect says, which also ends the attempt for the stack.
+ */
+static int connect_wait(int fd, struct file *f, const struct endpoint *peer)
 {
 	time_ns deadline = 0;
-	int err, so_error;
-	socklen_t len = sizeof(so_error);
+	int err;
 
 	while (!(sock_events(f->so) & (EPOLLOUT | EPOLLERR | EPOLLHUP))) {
 		err = socket_block(f, fd, EPOLLOUT, f->so->sndtimeo_ns, 0, &deadline);
@@ -176,9 +180,9 @@ static int connect_wait(int fd, struct file *f)
 			return err == -EAGAIN ? -EINPROGRESS : err;
 	}
 	inst_lock(f->inst);
-	err = sock_getopt(f->so, SOL_SOCKET, SO_ERROR, &so_error, &len);
+	err = sock_connect(f->so, peer);
 	inst_unlock(f->inst);
-	return err ? err : -so_error;
+	return err;
 }
 
 static int connect_file(int fd, struct file *f, const struct endpoint *peer)
@@ -191,7 +195,7 @@ static int connect_file(int fd, struct file *f, const struct endpoint *peer)
 		inst_sent(f->inst);
 	inst_unlock(f->inst);
 	if ((err == -EINPROGRESS || err == -EALREADY) && !file_nonblocking(f))
-		err = connect_wait(fd, f);
+		err = connect_wait(fd, f, peer);
 	return err;
 }
 
@@ -219,7 +223,7 @@ static int connect_candidate(const struct candidate *c, const struct endpoint *p
 	if (!f)
 		return -EBADF;
 	if (err && !file_nonblocking(f))
-		err = connect_wait(c->fd, f);
+		err = connect_wait(c->fd, f, peer);
 	file_put(f);
 	return err;
 }

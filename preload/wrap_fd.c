@@ -101,7 +101,7 @@ int wrap_dup(int fd)
 int wrap_dup2(int fd, int newfd)
 {
 	if (fd_guarded(newfd) && !inside)
-		return result(-EBUSY, 0);
+		return result(real_fcntl(fd, F_GETFD, 0) < 0 ? -EBADF : -EBUSY, 0);
 	return duplicated(fd, real_dup2(fd, newfd));
 }
 WRAP_ALIAS(__dup2, dup2)
@@ -109,7 +109,7 @@ WRAP_ALIAS(__dup2, dup2)
 int wrap_dup3(int fd, int newfd, int flags)
 {
 	if (fd_guarded(newfd) && !inside)
-		return result(-EBUSY, 0);
+		return result(flags & ~O_CLOEXEC || fd == newfd ? -EINVAL : -EBUSY, 0);
 	return duplicated(fd, real_dup3(fd, newfd, flags));
 }
 

@@ -15,12 +15,20 @@
 		result((call), saved_errno_);                                                                \
 	})
 
-/* The same for a call on a file, whose reference it drops. */
+static inline void file_release(struct file **f)
+{
+	file_put(*f);
+}
+
+/* The same for a call on a file, whose reference it drops, also when the thread is cancelled in the call. */
 #define ON_FILE(f, call)                                                                                     \
 	({                                                                                                   \
 		int saved_errno_ = errno;                                                                    \
-		ssize_t value_ = (call);                                                                     \
-		file_put(f);                                                                                 \
+		ssize_t value_;                                                                              \
+		{                                                                                            \
+			struct file *held_ __attribute__((cleanup(file_release))) = (f);                     \
+			value_ = (call);                                                                     \
+		}                                                                                            \
 		result(value_, saved_errno_);                                                                \
 	})
 

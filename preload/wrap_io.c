@@ -43,6 +43,15 @@ static ssize_t transmit(int fd, struct file *f, const void *buf, size_t n, int f
 	return ON_FILE(f, socket_sendmsg(fd, f, &msg, flags));
 }
 
+/* read(2) and readv(2) of nothing give 0 on any socket, where recv(2) waits for data. */
+static bool is_empty(const struct iovec *iov, int cnt)
+{
+	for (int i = 0; i < cnt; i++)
+		if (iov[i].iov_len)
+			return false;
+	return true;
+}
+
 /* readv and writev say EINVAL for too many pieces, recvmsg and sendmsg EMSGSIZE. */
 static ssize_t vector(int fd, struct file *f, const struct iovec *iov, int cnt, bool out, int flags)
 {
@@ -50,6 +59,8 @@ static ssize_t vector(int fd, struct file *f, const struct iovec *iov, int cnt, 
 
 	if (cnt < 0 || cnt > IOV_MAX)
 		return ON_FILE(f, -EINVAL);
+	if (!out && is_empty(iov, cnt))
+		return ON_FILE(f, 0);
 	return ON_FILE(f, out ? socket_sendmsg(fd, f, &msg, flags) : socket_recvmsg(fd, f, &msg, flags));
 }
 
@@ -68,7 +79,9 @@ ssize_t wrap_read(int fd, void *buf, size_t n)
 {
 	struct file *f = socket_get(fd);
 
-	return f ? receive(fd, f, buf, n, 0) : real_read(fd, buf, n);
+	if (!f)
+		return real_read(fd, buf, n);
+	return n ? receive(fd, f, buf, n, 0) : ON_FILE(f, 0);
 }
 WRAP_ALIAS(__read, read)
 
