@@ -57,7 +57,7 @@ class Bench:
         cores = sorted(os.sched_getaffinity(0))
         self.cores = (cores[0], cores[1 % len(cores)])
         self.done, self.todo = 0, len(args.workload) * args.runs * len(self.sides)
-        self.rows, self.failed = [], False
+        self.rows, self.failed, self.start_line = [], False, None
 
     def place(self, side, offloads):
         return Place(side, self.args.link, self.args.build, self.scratch, offloads, self.args.set)
@@ -73,6 +73,7 @@ class Bench:
         else:
             text = "  ".join("%s %s" % (report.number(v), k) for k, v in result.items() if isinstance(v, (int, float)))
             text += "  " + result["note"] if result.get("note") else ""
+            self.start_line = self.start_line or result.get("start_line")
         finally:
             place.close()
         print("  %-16s run %d/%d  %-10s %s" % (what, run + 1, self.args.runs, name, text), flush=True)
@@ -161,6 +162,9 @@ def main():
             bench.measure(WORKLOADS[name])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    if bench.start_line:
+        notes.append("Shunt's server said: " + bench.start_line)
+        print(notes[-1])
     print("\n" + report.table(bench.rows) + "\n")
     os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
     report.write_json(bench.rows, args.json)

@@ -2,6 +2,7 @@
 """One sample: a fresh server, a warm-up, the client's run, and the CPU time the server took for it."""
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -96,6 +97,12 @@ class Server:
         self.log.seek(0)
         return self.log.read().decode(errors="replace").strip()[-600:]
 
+    def start_line(self):
+        """What Shunt said of link, offloads and memory; None on the kernel."""
+        self.log.seek(0)
+        found = re.search(r"^shunt: (.* queues?, .*)$", self.log.read().decode(errors="replace"), re.M)
+        return found and found.group(1)
+
 
 def run_client(place, argv, core, seconds):
     if argv[0] == "@load":
@@ -111,7 +118,7 @@ def run_client(place, argv, core, seconds):
 
 
 def sample(place, workload, seconds, scratch, cores):
-    """Full load: {"value", "cpu_us" per request or None, "note"}."""
+    """Full load: {"value", "cpu_us" per request or None, "note", "start_line"}."""
     with Server(place, workload, scratch, cores) as server:
         try:
             workload.parse(run_client(place, workload.client(workload.warm_up_s), cores[1], 2))
@@ -119,9 +126,11 @@ def sample(place, workload, seconds, scratch, cores):
             before = cpu_seconds(server.process.pid)
             value, requests, note = workload.parse(run_client(place, argv, cores[1], seconds))
             used = cpu_seconds(server.process.pid) - before
+            start_line = server.start_line()
         except (SampleError, ValueError, AttributeError, KeyError) as e:
             raise SampleError("%s; server says: %s" % (e, server.output() or "nothing"))
-    return {"value": value, "cpu_us": used / requests * 1e6 if requests else None, "note": note}
+    return {"value": value, "cpu_us": used / requests * 1e6 if requests else None, "note": note,
+            "start_line": start_line}
 
 
 def sample_at_rate(place, workload, rate, seconds, scratch, cores):

@@ -67,7 +67,7 @@ class Place:
 
     def _shunt(self, spec, addr, cmd):
         argv = [os.path.join(self.build, "preload", "shunt"), "--link", spec.format(sock=self.sock),
-                "--addr", addr + "/24", "--set", "log=warn", "--set", "fallback=off",
+                "--addr", addr + "/24", "--set", "log=info", "--set", "fallback=off",
                 "--set", "ip_local_port_range=1024 65535", "--set", "tcp_tw_reuse=1"]
         for key in self.keys:
             argv += ["--set", key]
