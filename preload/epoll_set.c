@@ -13,7 +13,7 @@
 #include "epoll_watch.h"
 #include "stack/sock.h"
 
-/* As in Linux: what an armed watch reports without being asked to. */
+/* As in Linux: added to what is asked for, also when nothing is; a one-shot that has fired loses them as well. */
 #define ALWAYS  (EPOLLERR | EPOLLHUP)
 #define PRIVATE (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
@@ -86,7 +86,7 @@ static uint32_t events_now(const struct epoll_watch *w)
 {
 	if (!w->active || disarmed(w))
 		return 0;
-	return file_events(w->file) & (w->events | ALWAYS);
+	return file_events(w->file) & w->events;
 }
 
 static void set_activate(struct epoll_watch *w)
@@ -124,7 +124,7 @@ void epoll_file_woken(struct file *f, uint32_t bits)
 
 		shm_lock(&set->lock);
 		exclusive = w->events & EPOLLEXCLUSIVE;
-		hit = w->active && !disarmed(w) && (bits & (w->events | ALWAYS)) &&
+		hit = w->active && !disarmed(w) && (bits & w->events) &&
 		      !(exclusive && exclusive_done);
 		if (hit)
 			enqueue(set, w);
@@ -257,7 +257,7 @@ bool epoll_watch_add(struct file *f, struct epoll_set *set, int epfd, int fd, co
 	w->fd = fd;
 	w->epfd = epfd;
 	w->data = ev->data.u64;
-	w->events = ev->events;
+	w->events = ev->events | ALWAYS;
 	w->queued = false;
 	w->active = false;
 	w->kernel = kernel;
@@ -287,7 +287,7 @@ void epoll_watch_mod(struct epoll_watch *w, const struct epoll_event *ev)
 
 	shm_lock(&set->lock);
 	w->data = ev->data.u64;
-	w->events = ev->events;
+	w->events = ev->events | ALWAYS;
 	ready = events_now(w);
 	if (ready)
 		enqueue(set, w);

@@ -4,7 +4,7 @@
  *
  * The device is process-local (it holds pointers to code); a fork child has it at the same address.
  */
-#include <errno.h>
+#include <pthread.h>
 #include <time.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -59,9 +59,55 @@ void inst_use_device(struct netdev *dev)
 	device = dev;
 }
 
+/*
+ * A thread must not be cancelled while it holds a lock, and device drivers call read(2), write(2) and the
+ * like. Switching cancellation off and on costs, so it is only done once somebody has called
+ * pthread_cancel(3).
+ */
+static _Atomic bool cancel_used;
+static __thread int cancel_state;
+static __thread bool cancel_off;
+
+static void no_cancel(void)
+{
+	if (__builtin_expect(atomic_load_explicit(&cancel_used, memory_order_relaxed), 0))
+		cancel_off = pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state) == 0;
+}
+
+static void cancel_again(void)
+{
+	if (__builtin_expect(cancel_off, 0)) {
+		cancel_off = false;
+		pthread_setcancelstate(cancel_state, NULL);
+	}
+}
+
+void inst_before_cancel(void)
+{
+	if (!domain_running() || atomic_exchange(&cancel_used, true))
+		return;
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		/* Whoever took the lock without looking at the flag has left by then. */
+		shm_lock(&domain->insts[i].lock);
+		shm_unlock(&domain->insts[i].lock);
+	}
+}
+
+static void take(struct inst *in)
+{
+	no_cancel();
+	shm_lock(&in->lock);
+}
+
+static void give(struct inst *in)
+{
+	shm_unlock(&in->lock);
+	cancel_again();
+}
+
 void inst_lock(struct inst *in)
 {
-	shm_lock(&in->lock);
+	take(in);
 	driver_enter_queue(in->index);
 	stack_set_now(in->stack, inst_clock());
 }
@@ -95,7 +141,7 @@ static void tell_driver(struct inst *in)
 static void unlock(struct inst *in)
 {
 	hand_out_wakeups(in);
-	shm_unlock(&in->lock);
+	give(in);
 	slot_kick();
 }
 
@@ -162,16 +208,20 @@ static unsigned poll_locked(struct inst *in)
 
 unsigned inst_poll(struct inst *in)
 {
-	shm_lock(&in->lock);
+	take(in);
 	return poll_locked(in);
 }
 
 unsigned inst_try_poll(struct inst *in)
 {
 	/* Not worth an atomic operation on a line that its holder needs. */
-	if (atomic_load_explicit(&in->lock.word, memory_order_relaxed) != 0 || !shm_trylock(&in->lock))
+	if (atomic_load_explicit(&in->lock.word, memory_order_relaxed) != 0)
 		return 0;
-	return poll_locked(in);
+	no_cancel();
+	if (shm_trylock(&in->lock))
+		return poll_locked(in);
+	cancel_again();
+	return 0;
 }
 
 int inst_sleep_fd(const struct inst *in)
@@ -211,9 +261,9 @@ void inst_sleep_end(struct inst *in)
 {
 	if (!device->caps.rx_sleep)
 		return;
-	shm_lock(&in->lock);
+	take(in);
 	device->ops->rx_disarm(device, in->index);
-	shm_unlock(&in->lock);
+	give(in);
 }
 
 static time_ns monotonic(void)

@@ -52,6 +52,9 @@ void inst_lock(struct inst *in);
 /* Hands wake-ups to their watchers, then releases. Frames stay queued: see inst_flush(). */
 void inst_unlock(struct inst *in);
 
+/* Before pthread_cancel(3): from now on no thread of this process can be cancelled while it holds a lock. */
+void inst_before_cancel(void);
+
 /* Transmits what stack_output() has. Lock held. */
 void inst_flush(struct inst *in);
 

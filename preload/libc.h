@@ -10,6 +10,7 @@
 #define PRELOAD_LIBC_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>

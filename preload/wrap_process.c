@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "inside.h"
+#include "inst.h"
 #include "member.h"
 #include "wrap.h"
 #include "wrap_file.h"
@@ -36,6 +37,12 @@ pid_t wrap__Fork(void)
 {
 	member_before_fork();
 	return told(real__Fork());
+}
+
+int wrap_pthread_cancel(pthread_t thread)
+{
+	inst_before_cancel();
+	return real_pthread_cancel(thread);
 }
 
 void wrap__exit(int status)
