@@ -232,13 +232,26 @@ static unsigned sets_to_fds(int n, const fd_set *rd, const fd_set *wr, const fd_
 	return count;
 }
 
+/*
+ * Linux looks at no bit beyond its table of descriptors, which grows in powers of two from 64; our own high
+ * descriptors have made it longer than it would be.
+ */
+static int table_end(void)
+{
+	int end = 64;
+
+	while (end <= file_max_fd())
+		end *= 2;
+	return end;
+}
+
 /* The answer of poll as select gives it. POLLHUP and the like count only for those who asked for the set. */
 static int fds_to_sets(int n, fd_set *rd, fd_set *wr, fd_set *ex, const struct pollfd *fds, unsigned count)
 {
 	int total = 0;
 
 	for (unsigned i = 0; i < count; i++)
-		if (fds[i].revents & POLLNVAL)
+		if ((fds[i].revents & POLLNVAL) && fds[i].fd < table_end())
 			return -EBADF;
 	clear_set(rd, n);
 	clear_set(wr, n);
@@ -273,7 +286,7 @@ static bool drop_unasked(struct pollfd *fds, unsigned count)
 				      (fds[i].events & POLLOUT ? SELECT_OUT : 0) |
 				      (fds[i].events & POLLPRI ? SELECT_EX : 0));
 
-		if (fds[i].revents && !(fds[i].revents & asked)) {
+		if (fds[i].fd >= 0 && fds[i].revents && !(fds[i].revents & asked)) {
 			fds[i].fd = -1;
 			fds[i].revents = 0;
 			dropped = true;
