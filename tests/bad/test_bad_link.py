@@ -261,6 +261,7 @@ def test_full_backlog(lab):
     for s in conns:
         s.settimeout(40)
         s.sendall(b"x")
+    for s in conns:
         check_equal(recv_exactly(s, 8), b"welcome")
 
 
