@@ -306,7 +306,7 @@ def main(names):
     ap.add_argument("patterns", nargs="*")
     ap.add_argument("--link", default="kernel", choices=["kernel", "tap", "af_packet", *PAIR_LINKS])
     ap.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    opts = ap.parse_args()
+    opts = ap.parse_intermixed_args()
     if opts.lib and not opts.lib.endswith(".so"):
         opts.patterns.insert(0, opts.lib)
         opts.lib = None

@@ -112,7 +112,7 @@ def main():
     ap.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     ap.add_argument("--jobs", type=int, default=2)
     ap.add_argument("-v", action="store_true", help="print the text of every case")
-    opts = ap.parse_args()
+    opts = ap.parse_intermixed_args()
     if opts.lib and not opts.lib.endswith(".so"):
         opts.patterns.insert(0, opts.lib)
         opts.lib = None
