@@ -35,6 +35,20 @@ DEFAULT_LIMIT_S = 60
 PAIR_LINKS = ("memif", "vhost")
 
 
+FIRST_CLIENT = """
+import socket, sys, time
+end = time.monotonic() + 20
+while True:
+    try:
+        socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1).close()
+        break
+    except OSError as e:
+        if time.monotonic() > end:
+            sys.exit(str(e))
+        time.sleep(0.02)
+"""
+
+
 class Skipped(Exception):
     pass
 
@@ -103,7 +117,8 @@ class Lab:
             "tap": "tap:tap0",
             "af_packet": "af_packet:v1",
             "memif": "memif:" + sock + ("" if far else ",server"),
-            "vhost": ("virtio_user:" if far else "vhost:") + sock,
+            # The server has the virtio_user end: its rings are in its own memory, which its children share.
+            "vhost": ("vhost:" if far else "virtio_user:") + sock,
         }[self.link]
         env = net.shunt_env(self.lib, keys.pop("link", link), keys.pop("addr", addr + "/24"), **keys)
         return ns.argv("env", *env, *argv)
@@ -128,19 +143,26 @@ class Lab:
         return p
 
     def until_serving(self, p, port):
+        if self.link in PAIR_LINKS:
+            self.first_client(p, port)
+            return
+
         def serving():
             if p.poll() is not None:
                 raise Failure("%s ended with status %s:\n%s" % (p.argv0, p.returncode, self.tail(p.log)))
-            if self.link in PAIR_LINKS:
-                # The kernel's side of the wildcard listener comes up together with the stack's.
-                return self.pair.box.run("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/%d" % port, check=False,
-                                         stderr=subprocess.DEVNULL).returncode == 0
             try:
                 self.connect(port, timeout=1).close()
                 return True
             except OSError:
                 return False
         until(serving, 20, "%s to serve port %d" % (p.argv0, port))
+
+    def first_client(self, p, port):
+        """Connects under Shunt until it succeeds: the other end that a virtio_user end waits for in its first bind(2)."""
+        r = self.client(["/usr/bin/python3", "-c", FIRST_CLIENT, OWN_ADDR, str(port)], timeout=30, check_status=False)
+        if p.poll() is not None:
+            raise Failure("%s ended with status %s:\n%s" % (p.argv0, p.returncode, self.tail(p.log)))
+        check(r.returncode == 0, "no connection to", p.argv0, tail_text(r.stderr), self.tail(p.log))
 
     def client(self, argv, timeout=60, check_status=True, stdin=None, keys=None, under_shunt=None):
         """Runs a program at the peer's end to its end: on the kernel, on memif and vhost under Shunt."""

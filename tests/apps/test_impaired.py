@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import test_nginx
 
 SIZE = (200 if os.environ.get("TEST_LONG") else 20) << 20
-IMPAIR = os.environ.get("IMPAIR", "/tmp/impair")
+IMPAIR = os.environ.get("IMPAIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/tests/apps/impair"))
 
 
 def bad_cable(lab, loss=3, reorder=2, duplicate=1, seed=1):
