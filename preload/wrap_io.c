@@ -202,8 +202,10 @@ ssize_t wrap_sendto(int fd, const void *buf, size_t n, int flags, const struct s
 ssize_t wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	int err, saved = errno;
-	struct file *f = sender(fd, msg->msg_name, msg->msg_namelen, &err);
+	struct file *f = msg ? sender(fd, msg->msg_name, msg->msg_namelen, &err) : NULL;
 
+	if (!msg) /* EFAULT */
+		return real_sendmsg(fd, msg, flags);
 	if (err)
 		return result(err, saved);
 	return f ? ON_FILE(f, socket_sendmsg(fd, f, msg, flags)) : real_sendmsg(fd, msg, flags);
