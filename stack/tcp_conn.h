@@ -245,7 +245,7 @@ _Static_assert(sizeof(struct tcp_conn) <= 1024, "an idle connection costs at mos
 #define TCP_MSS_DEFAULT 536
 #define TCP_MSS_MIN     48
 /* Bookkeeping bytes charged per queued buffer, so that tiny segments cannot pin the pool. */
-#define TCP_MBUF_CHARGE 256
+#define TCP_MBUF_CHARGE 128
 
 static inline struct tcp_conn *tcp_conn_of(struct sock *so)
 {

@@ -134,7 +134,7 @@ static bool take_window(struct tcp_conn *c, const struct tcp_seg *s)
 	uint32_t wnd = (uint32_t)s->wnd << c->snd_wscale;
 
 	if (!seq_gt(s->ack, c->snd_una) && !seq_gt(s->seq, c->snd_wl1) &&
-	    !(s->seq == c->snd_wl1 && wnd > c->snd_wnd))
+	    !(s->seq == c->snd_wl1 && (wnd > c->snd_wnd || wnd == 0)))
 		return false;
 	c->snd_wl1 = s->seq;
 	if (wnd == c->snd_wnd)
@@ -197,7 +197,7 @@ static bool take_ack(struct tcp_conn *c, const struct tcp_seg *s)
 	c->recover.probes = 0;
 	window_moved = take_window(c, s);
 	a.duplicate = s->ack == c->snd_una && s->len == 0 && !window_moved && c->snd_una != c->snd_nxt &&
-		      !(s->flags & (SEG_SYN | SEG_FIN));
+		      (uint32_t)s->wnd << c->snd_wscale == c->snd_wnd && !(s->flags & (SEG_SYN | SEG_FIN));
 	if (s->ack != c->snd_una)
 		cumulative_ack(c, s, &a);
 	if (s->opt.n_sack && (c->flags & CONN_F_SACK))
@@ -317,8 +317,8 @@ static void note_data(struct tcp_conn *c, const struct tcp_seg *s)
 static void data_ready(struct tcp_conn *c)
 {
 	if (likely(c->rcvq.bytes >= c->so.rcvlowat_bytes)) {
-		sock_events_set(&c->so, EPOLLIN | EPOLLRDNORM);
-		sock_wake(&c->so, EPOLLIN | EPOLLRDNORM);
+		sock_events_set(&c->so, EPOLLIN);
+		sock_wake(&c->so, EPOLLIN);
 	}
 }
 

@@ -142,7 +142,7 @@ struct tcp_conn *tcp_listen_accept(struct tcp_conn *l)
 	if (!c)
 		return NULL;
 	if (!l->listen.accept_head)
-		sock_events_clear(&l->so, EPOLLIN | EPOLLRDNORM);
+		sock_events_clear(&l->so, EPOLLIN);
 	c->so.orphan = false;
 	tcp_events(c);
 	return c;
@@ -158,8 +158,8 @@ bool tcp_listen_promote(struct tcp_conn *c)
 	}
 	embryo_remove(c);
 	acceptq_add(l, c);
-	sock_events_set(&l->so, EPOLLIN | EPOLLRDNORM);
-	sock_wake(&l->so, EPOLLIN | EPOLLRDNORM);
+	sock_events_set(&l->so, EPOLLIN);
+	sock_wake(&l->so, EPOLLIN);
 	return true;
 }
 
@@ -205,8 +205,9 @@ void tcp_listen_syn(struct tcp_conn *l, const struct tcp_seg *seg, uint32_t isn)
 		COUNT(st, tcp_listen_overflows);
 		return;
 	}
-	if (l->listen.embryo_count > l->listen.backlog ||
-	    l->listen.embryo_count >= cfg->tcp_max_syn_backlog) {
+	/* Linux stops at the backlog and then answers with cookies: either way the legitimate client gets in
+	 */
+	if (l->listen.embryo_count >= cfg->tcp_max_syn_backlog) {
 		COUNT(st, tcp_syn_queue_full);
 		return;
 	}
@@ -223,8 +224,7 @@ void tcp_listen_syn(struct tcp_conn *l, const struct tcp_seg *seg, uint32_t isn)
 		tcp_conn_free(c);
 		return;
 	}
-	c->path.tos = c->so.tos;
-	c->path.ttl = c->so.ttl;
+	tcp_path_options(c);
 	tcp_rtt_init(&c->rtt);
 	c->cc.algorithm = l->listen.cc_algorithm;
 	c->iss = tcp_isn(st, &seg->local, &seg->peer, &c->ts_offset);

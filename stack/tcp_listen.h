@@ -4,9 +4,9 @@
  *
  * A connection that a SYN opened is a full struct tcp_conn in SYN_RECV from the start (an "embryo"), on its
  * listener's list of embryos; the handshake's last ACK moves it to the accept queue. Both are bounded as
- * Linux bounds them: embryos by the backlog, the accept queue by backlog + 1; a SYN that finds either full is
- * dropped, and so is a last ACK that finds the accept queue full (the peer's or our retransmission tries
- * again).
+ * Linux bounds them: embryos by tcp_max_syn_backlog, the accept queue by backlog + 1; a SYN that finds either
+ * full is dropped, and so is a last ACK that finds the accept queue full (the peer's or our retransmission
+ * tries again).
  */
 #ifndef STACK_TCP_LISTEN_H
 #define STACK_TCP_LISTEN_H

@@ -417,10 +417,9 @@ void tcp_sock_opt_changed(struct sock *so, int level, int name)
 
 		tcp_events(c);
 		if (sock_events(so) & ~before & EPOLLIN)
-			sock_wake(so, EPOLLIN | EPOLLRDNORM);
+			sock_wake(so, EPOLLIN);
 	}
-	c->path.tos = so->tos;
-	c->path.ttl = so->ttl;
+	tcp_path_options(c);
 }
 
 int tcp_sock_ioctl(struct sock *so, unsigned long request, int *value)

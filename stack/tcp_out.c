@@ -271,6 +271,7 @@ static void send_stray(struct stack *st, const struct endpoint *from, const stru
 		return;
 	}
 	path.tos = tos;
+	path.dont_fragment = true;
 	set_len(m, hdr_len);
 	COUNT(st, tcp_tx);
 	ip4_output(st, &path, m, IPPROTO_TCP, (uint8_t)hdr_len);
@@ -544,7 +545,7 @@ static void push_data(struct tcp_conn *c)
 	if (c->snd_nxt != before) {
 		/* An answer to what came in just now makes it a dialogue: ACKs can wait for data (Linux:
 		 * pingpong) */
-		if (c->so.stack->now - c->data_rx_at < TCP_DELACK_NS)
+		if (c->data_segs_in && c->sndq.bytes && c->so.stack->now - c->data_rx_at < TCP_DELACK_NS)
 			c->flags |= CONN_F_PINGPONG;
 		c->data_tx_at = c->so.stack->now;
 		if (before == c->snd_una || c->deadline[TCP_T_REXMIT] == TIME_NEVER ||

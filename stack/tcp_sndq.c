@@ -280,7 +280,7 @@ void tcp_sndq_feed_starved(struct stack *st)
 		if (t->starved)
 			t->starved->qpprev = &t->starved;
 		c->flags &= ~(CONN_F_STARVED | CONN_F_NOSPACE);
-		sock_events_set(&c->so, EPOLLOUT | EPOLLWRNORM);
-		sock_wake(&c->so, EPOLLOUT | EPOLLWRNORM);
+		sock_events_set(&c->so, EPOLLOUT);
+		sock_wake(&c->so, EPOLLOUT);
 	}
 }

@@ -132,8 +132,7 @@ static int choose_local(struct tcp_conn *c)
 
 	if (err)
 		return err;
-	c->path.tos = so->tos;
-	c->path.ttl = so->ttl;
+	tcp_path_options(c);
 	so->local.addr = ip_addr_v4(c->path.src);
 	if (!(c->flags & CONN_F_PORT))
 		return tcp_port_pick(c);
@@ -240,7 +239,7 @@ static void written(struct tcp_conn *c, int flags)
 			pkt_meta(tail)->flags |= TCP_M_PSH;
 	}
 	if (!tcp_snd_writeable(c) || (c->flags & CONN_F_STARVED))
-		sock_events_clear(&c->so, EPOLLOUT | EPOLLWRNORM);
+		sock_events_clear(&c->so, EPOLLOUT);
 	tcp_mark_dirty(c);
 }
 
@@ -266,7 +265,7 @@ ssize_t tcp_sock_send(struct sock *so, const struct iovec *iov, int iovcnt, int 
 		return 0;
 	done = tcp_sndq_write(c, &cur, bytes);
 	if (done == 0) {
-		sock_events_clear(so, EPOLLOUT | EPOLLWRNORM);
+		sock_events_clear(so, EPOLLOUT);
 		return -EAGAIN;
 	}
 	/* The urgent byte is the last one of the whole write */
@@ -293,7 +292,7 @@ ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list)
 		n = 0;
 	if (n == 0) {
 		c->flags |= CONN_F_NOSPACE;
-		sock_events_clear(so, EPOLLOUT | EPOLLWRNORM);
+		sock_events_clear(so, EPOLLOUT);
 		return -EAGAIN;
 	}
 	for (; n && total < bytes && stack_may_hold(st, (uint32_t)n); n--) {
@@ -311,7 +310,7 @@ ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list)
 	}
 	if (total == 0) {
 		tcp_sndq_starve(c);
-		sock_events_clear(so, EPOLLOUT | EPOLLWRNORM);
+		sock_events_clear(so, EPOLLOUT);
 		return -EAGAIN;
 	}
 	return (ssize_t)total;
@@ -474,7 +473,7 @@ static void after_read(struct tcp_conn *c, size_t got)
 		c->urg_data = 0;
 	adjust_rcvbuf(c);
 	if (c->rcvq.bytes < c->so.rcvlowat_bytes && !(c->so.shut & 1))
-		sock_events_clear(&c->so, EPOLLIN | EPOLLRDNORM);
+		sock_events_clear(&c->so, EPOLLIN);
 	ack_after_read(c);
 }
 

@@ -65,6 +65,13 @@ void tcp_sync_mss(struct tcp_conn *c)
 	c->cc.mss = c->mss;
 }
 
+void tcp_path_options(struct tcp_conn *c)
+{
+	c->path.tos = c->so.tos;
+	c->path.ttl = c->so.ttl;
+	c->path.dont_fragment = c->so.opts.pmtudisc != IP_PMTUDISC_DONT;
+}
+
 void tcp_established(struct tcp_conn *c, uint64_t rtt_ns)
 {
 	struct stack *st = c->so.stack;
@@ -103,12 +110,12 @@ void tcp_events(struct tcp_conn *c)
 
 	if (c->state == TCPS_LISTEN) {
 		if (c->listen.accept_count)
-			mask = EPOLLIN | EPOLLRDNORM;
+			mask = EPOLLIN;
 	} else {
 		if (so->shut == 3 || c->state == TCPS_CLOSE)
 			mask |= EPOLLHUP;
 		if (so->shut & 1)
-			mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+			mask |= EPOLLIN | EPOLLRDHUP;
 		if (c->state != TCPS_SYN_SENT && c->state != TCPS_SYN_RECV) {
 			/* An urgent byte kept out of line is not readable by recv() */
 			bool urg = c->urg_data & TCP_URG_VALID;
@@ -116,9 +123,9 @@ void tcp_events(struct tcp_conn *c)
 					  (urg && c->urg_seq == c->copied_seq && !so->opts.oobinline);
 
 			if (c->rcvq.bytes >= target)
-				mask |= EPOLLIN | EPOLLRDNORM;
+				mask |= EPOLLIN;
 			if ((so->shut & 2) || (tcp_snd_writeable(c) && !(c->flags & CONN_F_STARVED)))
-				mask |= EPOLLOUT | EPOLLWRNORM;
+				mask |= EPOLLOUT;
 			if (urg)
 				mask |= EPOLLPRI;
 		}
@@ -136,10 +143,10 @@ void tcp_write_space(struct tcp_conn *c)
 	if (c->flags & CONN_F_NOSPACE) {
 		c->flags &= ~CONN_F_NOSPACE;
 		tcp_events(c);
-		sock_wake(&c->so, EPOLLOUT | EPOLLWRNORM);
+		sock_wake(&c->so, EPOLLOUT);
 	} else if (!(sock_events(&c->so) & EPOLLOUT)) {
 		tcp_events(c);
-		sock_wake(&c->so, EPOLLOUT | EPOLLWRNORM);
+		sock_wake(&c->so, EPOLLOUT);
 	}
 }
 

@@ -16,13 +16,15 @@ struct stack;
 struct tcp_conn;
 
 /* Every wake-up that Linux gives with "anything may have changed" (sk_state_change). */
-#define TCP_WAKE_ALL                                                                                         \
-	(EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
+#define TCP_WAKE_ALL (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 /* A fresh socket in CLOSE with Linux's defaults; NULL when the table is full. */
 struct tcp_conn *tcp_conn_new(struct stack *st, int family);
 
 void tcp_state_set(struct tcp_conn *c, uint8_t state);
+
+/* IP header fields that options of the socket choose. */
+void tcp_path_options(struct tcp_conn *c);
 
 /* Options and addresses are agreed: makes the connection ready for data. `rtt_ns` 0: no sample. */
 void tcp_established(struct tcp_conn *c, uint64_t rtt_ns);

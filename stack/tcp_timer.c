@@ -130,7 +130,7 @@ static void rto_fired(struct tcp_conn *c)
 		return;
 	}
 	if (c->recover.retries == 0)
-		c->probe_since = c->so.stack->now;
+		c->probe_since = pkt_meta(c->sndq.head)->sent_at;
 	else if (timed_out(c)) {
 		give_up(c);
 		return;
