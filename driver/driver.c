@@ -3,13 +3,10 @@
  * driver.c - opens and closes: link specification, EAL, device, pool, port, in this order
  */
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 #include <rte_bus_vdev.h>
 #include <rte_dev.h>
@@ -23,29 +20,6 @@
 #endif
 
 #include "driver/driver_priv.h"
-
-/* What DPDK may change in the calling thread. Its own threads inherit the blocked signals. */
-struct thread_state {
-	cpu_set_t cpus;
-	sigset_t signals;
-	char name[16];
-};
-
-static void thread_save(struct thread_state *t)
-{
-	sigset_t all;
-	pthread_getaffinity_np(pthread_self(), sizeof(t->cpus), &t->cpus);
-	prctl(PR_GET_NAME, t->name);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &t->signals);
-}
-
-static void thread_restore(const struct thread_state *t)
-{
-	pthread_setaffinity_np(pthread_self(), sizeof(t->cpus), &t->cpus);
-	prctl(PR_SET_NAME, t->name);
-	pthread_sigmask(SIG_SETMASK, &t->signals, NULL);
-}
 
 /*
  * net_tap wants a signal for every packet that arrives, and takes a real-time signal with default disposition
@@ -120,8 +94,10 @@ static int open_link(struct driver_port *port, char *err, size_t err_len)
 	ret = make_device(port, err, err_len);
 	if (ret == 0)
 		ret = pool_make(port, err, err_len);
-	if (ret == 0)
+	if (ret == 0) {
+		guard_start(port);
 		ret = port_start(port, mtu, err, err_len);
+	}
 	if (ret == 0 && spec->kind == LINK_TAP && cfg->kernel_addr != NULL) {
 		ret = ifconf_set_addr(spec->target, cfg->kernel_addr);
 		if (ret == 0)
@@ -145,7 +121,6 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 		err[0] = '\0';
 	if (port == NULL)
 		return -ENOMEM;
-	int saved_errno = errno;
 	port->cfg = *cfg;
 	port->dev.ops = &driver_netdev_ops;
 	port->id = RTE_MAX_ETHPORTS;
@@ -164,7 +139,6 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 		driver_close(port);
 	else
 		*out = port;
-	errno = saved_errno;
 	return ret;
 }
 
@@ -197,11 +171,30 @@ size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+/*
+ * memif, vhost and virtio_user also close when their peer does, on a thread of DPDK that does not expect us
+ * to do the same at this moment. The end of the process closes what is theirs, but for the name of the
+ * socket.
+ */
+static bool closes_itself(const struct driver_port *port)
+{
+	enum link_kind kind = port->link.kind;
+	return port->started && (kind == LINK_MEMIF || kind == LINK_VHOST || kind == LINK_VIRTIO_USER);
+}
+
 void driver_close(struct driver_port *port)
 {
+	struct thread_state thread;
+
 	if (port == NULL)
 		return;
 	driver_capture_stop(port);
+	if (closes_itself(port)) {
+		if (port->link.server)
+			unlink(port->link.target);
+		return;
+	}
+	thread_save(&thread);
 	if (port->id != RTE_MAX_ETHPORTS) {
 		if (port->started)
 			rte_eth_dev_stop(port->id);
@@ -209,23 +202,25 @@ void driver_close(struct driver_port *port)
 		if (link_is_vdev(&port->link))
 			rte_vdev_uninit(port->link.vdev_name);
 	}
+	thread_restore(&thread);
+	guard_stop();
 	rte_mempool_free(port->pool);
 	rte_mempool_free(port->jumbo_pool);
-	rte_free(port->counts);
+	rte_free(port->shared);
 	free(port);
 }
 
 size_t driver_stats(struct driver_port *port, char *buf, size_t len)
 {
 	struct rte_eth_stats s;
-	struct port_queue_counts c = {0};
+	struct port_queue c = {0};
 
 	if (rte_eth_stats_get(port->id, &s) != 0)
 		return 0;
 	for (unsigned q = 0; q < port->dev.caps.queues; q++) {
-		c.rx_nombuf += port->counts->q[q].rx_nombuf;
-		c.rx_udp_gso += port->counts->q[q].rx_udp_gso;
-		c.tx_prepare_bad += port->counts->q[q].tx_prepare_bad;
+		c.rx_nombuf += port->shared->q[q].rx_nombuf;
+		c.rx_udp_gso += port->shared->q[q].rx_udp_gso;
+		c.tx_prepare_bad += port->shared->q[q].tx_prepare_bad;
 	}
 	int n = snprintf(buf, len,
 			 "rx_packets %" PRIu64 "\nrx_bytes %" PRIu64 "\nrx_missed %" PRIu64

@@ -12,6 +12,9 @@
 #define DRIVER_DRIVER_PRIV_H
 
 #include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <rte_ethdev.h>
 
@@ -50,10 +53,12 @@ struct ifinfo {
 	uint16_t rx_queues;
 };
 
-/* Counted by rxtx.c, each by whoever holds the queue's lock; in shared memory. */
-struct port_counts {
-	struct port_queue_counts {
-		uint64_t rx_nombuf;  /* no buffer to copy a received frame to */
+/* In shared memory; a queue's part is written by whoever holds the queue's lock. */
+struct port_shared {
+	_Atomic uint32_t generation; /* of the connection to the peer: guard.c */
+	struct port_queue {
+		_Atomic uint32_t busy; /* a burst is under way: guard.c */
+		uint64_t rx_nombuf;    /* no buffer to copy a received frame to */
 		uint64_t rx_udp_gso; /* UDP datagrams that the kernel had joined: where to cut them is lost */
 		uint64_t tx_prepare_bad; /* frames the PMD refused to send */
 	} __rte_cache_aligned q[DRIVER_QUEUES_MAX];
@@ -67,12 +72,13 @@ struct driver_port {
 	struct rte_eth_dev_info info;
 	struct rte_mempool *pool;
 	struct rte_mempool *jumbo_pool; /* the PMD receives into this one; NULL: into pool */
-	uint16_t jumbo_frames;      /* af_packet: frames of the ring when each holds 64 KB; 0: MTU-sized */
-	struct port_counts *counts; /* shared by the family */
-	uint16_t room;              /* data room of the pool's mbufs, headroom included */
+	uint16_t jumbo_frames; /* af_packet: frames of the ring when each holds 64 KB; 0: MTU-sized */
+	struct port_shared *shared;
+	uint16_t room; /* data room of the pool's mbufs, headroom included */
 	bool hugepages;
 	bool started;
-	pid_t owner; /* the process with DPDK's threads */
+	bool guarded; /* bursts go through guard_enter() */
+	pid_t owner;  /* the process with DPDK's threads */
 	uint64_t connect_at_ms;
 	bool tx_prepare; /* the PMD wants to look at packets before it sends them */
 	int sleep_fd[DRIVER_QUEUES_MAX];
@@ -87,6 +93,17 @@ struct driver_port {
  */
 #define JUMBO_FRAME        65408u
 #define JUMBO_BLOCK_FRAMES 32u
+
+/* thread.c */
+struct thread_state {
+	cpu_set_t cpus;
+	sigset_t signals;
+	bool sigpipe_pending;
+	int saved_errno;
+	char name[16];
+};
+void thread_save(struct thread_state *t);
+void thread_restore(const struct thread_state *t);
 
 /* links.c */
 int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_len);
@@ -121,6 +138,13 @@ void port_connect_again(struct driver_port *port);
 /* offload.c */
 void offload_choose(struct driver_port *port, struct rte_eth_conf *conf);
 bool offload_peer_known(struct driver_port *port);
+
+/* guard.c */
+void guard_start(struct driver_port *port);
+void guard_stop(void);
+bool guard_reachable(const struct driver_port *port);
+bool guard_enter(struct driver_port *port, uint16_t q);
+void guard_leave(struct driver_port *port, uint16_t q);
 
 /* rxtx.c */
 extern const struct netdev_ops driver_netdev_ops;

@@ -138,11 +138,11 @@ int pool_make(struct driver_port *port, char *err, size_t err_len)
 {
 	struct shape main = main_shape(&port->cfg, port->room), big = jumbo_shape(&port->cfg);
 
-	port->counts = rte_zmalloc("shunt_counts", sizeof(*port->counts), RTE_CACHE_LINE_SIZE);
+	port->shared = rte_zmalloc("shunt_port", sizeof(*port->shared), RTE_CACHE_LINE_SIZE);
 	port->pool = make(&main);
 	if (port->jumbo_frames != 0)
 		port->jumbo_pool = make(&big);
-	if (port->pool != NULL && port->counts != NULL &&
+	if (port->pool != NULL && port->shared != NULL &&
 	    (port->jumbo_frames == 0 || port->jumbo_pool != NULL))
 		return 0;
 	driver_say(err, err_len, "no memory for %u packet buffers of %u bytes: lower mbufs (%s)",

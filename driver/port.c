@@ -130,6 +130,7 @@ static int choose_mtu(struct driver_port *port, uint16_t mtu, char *err, size_t 
  */
 void port_connect_again(struct driver_port *port)
 {
+	struct thread_state thread;
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	uint64_t now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
@@ -139,8 +140,10 @@ void port_connect_again(struct driver_port *port)
 	port->connect_at_ms = now_ms + CONNECT_EVERY_MS;
 	if (access(port->link.target, F_OK) != 0)
 		return;
+	thread_save(&thread);
 	rte_eth_dev_stop(port->id);
 	rte_eth_dev_start(port->id);
+	thread_restore(&thread);
 }
 
 /* The peer may well come later: the stack copes with a link that is down. */

@@ -68,7 +68,7 @@ static struct rte_mbuf *copy_frame(const struct driver_port *port, const struct 
 static uint16_t rx_burst_jumbo(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct rte_mbuf *big[RX_JUMBO_BURST];
-	struct port_queue_counts *counts = &port->counts->q[q];
+	struct port_queue *counts = &port->shared->q[q];
 	uint16_t got = rte_eth_rx_burst(port->id, q, big, RTE_MIN(n, RX_JUMBO_BURST)), out = 0;
 
 	for (uint16_t i = 0; i < got; i++) {
@@ -87,11 +87,22 @@ static uint16_t rx_burst_jumbo(struct driver_port *port, uint16_t q, struct rte_
 	return out;
 }
 
+static uint16_t rx_burst_guarded(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (!guard_enter(port, q))
+		return 0;
+	n = rte_eth_rx_burst(port->id, q, pkts, n);
+	guard_leave(port, q);
+	return n;
+}
+
 static uint16_t rx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct driver_port *port = port_of(dev);
 	if (port->jumbo_pool != NULL)
 		n = rx_burst_jumbo(port, q, pkts, n);
+	else if (port->guarded)
+		n = rx_burst_guarded(port, q, pkts, n);
 	else
 		n = rte_eth_rx_burst(port->id, q, pkts, n);
 	if (unlikely(port->capture_fd >= 0) && n > 0)
@@ -108,7 +119,7 @@ static uint16_t prepare(struct driver_port *port, uint16_t q, struct rte_mbuf **
 	uint16_t good = rte_eth_tx_prepare(port->id, q, pkts, n);
 	if (likely(good > 0))
 		return good;
-	port->counts->q[q].tx_prepare_bad++;
+	port->shared->q[q].tx_prepare_bad++;
 	return 0;
 }
 
@@ -124,7 +135,13 @@ static uint16_t tx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts,
 	}
 	if (unlikely(port->capture_fd >= 0))
 		capture_frames(port, pkts, n, true);
-	return rte_eth_tx_burst(port->id, q, pkts, n);
+	if (!port->guarded)
+		return rte_eth_tx_burst(port->id, q, pkts, n);
+	if (!guard_enter(port, q))
+		return 0;
+	n = rte_eth_tx_burst(port->id, q, pkts, n);
+	guard_leave(port, q);
+	return n;
 }
 
 static bool link_up(struct netdev *dev)
@@ -132,6 +149,8 @@ static bool link_up(struct netdev *dev)
 	struct driver_port *port = port_of(dev);
 	struct rte_eth_link link = {.link_status = RTE_ETH_LINK_DOWN};
 
+	if (!guard_reachable(port))
+		return false;
 	if (rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP)
 		return true;
 	if (port->link.kind == LINK_MEMIF && !port->link.server)

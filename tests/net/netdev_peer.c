@@ -4,6 +4,7 @@
  *
  *     netdev_peer LINK echo N      answers ARP for 198.18.0.2, ICMP echo requests and test frames; ends after
  * N netdev_peer LINK ping N      sends N test frames, one after the other, and sleeps until each came back
+ *     netdev_peer LINK ping_for MS the same, as many as it can; the last one must come back
  *     netdev_peer LINK blast MS    sends test frames at full speed for MS milliseconds
  *     netdev_peer LINK sink MS     counts what comes for MS milliseconds
  *     netdev_peer LINK info        says what it has
@@ -47,7 +48,7 @@ struct peer {
 	struct rte_mempool *pool;
 	bool poll;
 	unsigned size;
-	uint64_t give_up;
+	uint64_t give_up, look_at;
 	uint64_t sleeps, wakeups, lost_wakeups, rx, rx_bytes, tx;
 	unsigned max_len;
 };
@@ -77,6 +78,10 @@ static uint16_t receive_or_sleep(struct peer *p, struct rte_mbuf **pkts)
 
 	if (n > 0 || p->poll)
 		return n;
+	if (now_ns() > p->look_at) { /* as the library does: it is what makes a memif client connect again */
+		ops->link_up(p->dev);
+		p->look_at = now_ns() + 100000000;
+	}
 	if (fd < 0) {
 		const struct timespec nap = {.tv_nsec = 50000};
 		nanosleep(&nap, NULL);
@@ -198,10 +203,10 @@ static bool take_answer(struct peer *p, uint32_t seq)
 	return found;
 }
 
-static int do_ping(struct peer *p, uint64_t want)
+static int do_ping(struct peer *p, uint64_t want, uint64_t until)
 {
 	uint64_t best = UINT64_MAX, sum = 0;
-	for (uint32_t seq = 0; seq < want; seq++) {
+	for (uint32_t seq = 0; seq < want && now_ns() < until; seq++) {
 		bool found = false;
 		for (int tries = 0; !found && now_ns() < p->give_up;
 		     tries++) { /* again: the peer may still be away */
@@ -268,7 +273,9 @@ static int run(struct peer *p, const char *mode, uint64_t count)
 	if (strcmp(mode, "echo") == 0)
 		ret = do_echo(p, count);
 	else if (strcmp(mode, "ping") == 0)
-		ret = do_ping(p, count);
+		ret = do_ping(p, count, UINT64_MAX);
+	else if (strcmp(mode, "ping_for") == 0)
+		ret = do_ping(p, UINT32_MAX, now_ns() + count * 1000000);
 	else if (strcmp(mode, "blast") == 0)
 		ret = do_blast(p, count);
 	else if (strcmp(mode, "sink") == 0)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * guard.c - keeps bursts away from memory that comes and goes with the peer (memif, vhost)
+ *
+ * When the peer of a memif or vhost link goes, a thread of DPDK unmaps what was shared with it; when the peer
+ * comes back, it maps new memory, but only in the process that has that thread. So:
+ *
+ * - memif unmaps without asking whether a burst is under way. net_memif's mmap() and munmap() are linked to
+ * the two functions here (meson.build renames them); the second waits for the bursts, which by then see the
+ * link down and do not start anew. (net_vhost does this by itself.)
+ * - Each connection has a number. A member forked during an earlier one lacks the memory of the present one
+ * and gets no packets through it rather than a fault: it sees a link that is down.
+ */
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "driver/driver_priv.h"
+
+#define WAIT_NAP_NS 20000
+#define WAIT_NAPS   10000 /* a process that was killed inside a burst never leaves it */
+
+static struct port_shared *shared;
+static uint32_t generation; /* of the connection that this process could map; inherited by fork */
+
+void *driver_memif_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
+int driver_memif_munmap(void *addr, size_t len);
+
+static void new_generation(void)
+{
+	if (shared != NULL)
+		generation = atomic_fetch_add(&shared->generation, 1) + 1;
+}
+
+static void wait_for_bursts(void)
+{
+	const struct timespec nap = {.tv_nsec = WAIT_NAP_NS};
+	for (unsigned q = 0; shared != NULL && q < DRIVER_QUEUES_MAX; q++)
+		for (int i = 0; i < WAIT_NAPS && atomic_load(&shared->q[q].busy) != 0; i++)
+			nanosleep(&nap, NULL);
+}
+
+void *driver_memif_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	new_generation();
+	return mmap(addr, len, prot, flags, fd, off);
+}
+
+int driver_memif_munmap(void *addr, size_t len)
+{
+	wait_for_bursts();
+	return munmap(addr, len);
+}
+
+static int link_changed(uint16_t port_id, enum rte_eth_event_type event, void *arg, void *ret)
+{
+	(void)port_id;
+	(void)event;
+	(void)arg;
+	(void)ret;
+	new_generation();
+	return 0;
+}
+
+void guard_start(struct driver_port *port)
+{
+	shared = port->shared;
+	port->guarded = port->link.kind == LINK_MEMIF || port->link.kind == LINK_VHOST;
+	if (port->link.kind == LINK_VHOST)
+		rte_eth_dev_callback_register(port->id, RTE_ETH_EVENT_INTR_LSC, link_changed, NULL);
+}
+
+void guard_stop(void)
+{
+	shared = NULL;
+}
+
+bool guard_reachable(const struct driver_port *port)
+{
+	return !port->guarded ||
+	       atomic_load_explicit(&port->shared->generation, memory_order_acquire) == generation;
+}
+
+/* The exchange is a full barrier: busy is seen before the PMD looks whether it is connected. */
+bool guard_enter(struct driver_port *port, uint16_t q)
+{
+	atomic_exchange(&port->shared->q[q].busy, 1);
+	if (guard_reachable(port))
+		return true;
+	guard_leave(port, q);
+	return false;
+}
+
+void guard_leave(struct driver_port *port, uint16_t q)
+{
+	atomic_store_explicit(&port->shared->q[q].busy, 0, memory_order_release);
+}
