@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "driver/driver_priv.h"
@@ -275,7 +276,8 @@ static bool socket_alive(const char *path)
 	if (fd < 0)
 		return false;
 	memcpy(un.sun_path, path, strlen(path)); /* parse_target() has checked the length */
-	bool alive = connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0;
+	/* EPROTOTYPE: somebody listens there, with another type of socket (memif's). */
+	bool alive = connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 || errno == EPROTOTYPE;
 	close(fd);
 	return alive;
 }
@@ -318,6 +320,10 @@ static int check_socket(const struct link_spec *spec, char *err, size_t err_len)
 		driver_say(err, err_len, "no permission for socket %s", spec->target);
 		return -EACCES;
 	}
+	/* A predecessor that is being killed holds its socket for a moment longer. */
+	const struct timespec nap = {.tv_nsec = 100 * 1000 * 1000};
+	for (int tries = 0; tries < 10 && socket_alive(spec->target); tries++)
+		nanosleep(&nap, NULL);
 	if (socket_alive(spec->target)) {
 		driver_say(err, err_len,
 			   "socket %s is in use by another program: choose another path, or be its "

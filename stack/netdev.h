@@ -27,14 +27,14 @@ struct netdev_caps {
 	bool tso;          /* RTE_MBUF_F_TX_TCP_SEG with tso_segsz; implies tx_tcp_csum and tx_multi_seg */
 	uint32_t tso_max_bytes; /* largest TCP payload of one TSO packet; 0 without TSO */
 	uint16_t tso_max_segs;  /* longest chain one TSO packet may have; 0 without TSO */
-	bool rx_csum;           /* RX ol_flags say GOOD or BAD, or NONE (both bits: not computed because it never
-				   left memory; fine too); UNKNOWN and without rx_csum the stack verifies */
-	bool rx_csum_partial;   /* frames from a local kernel may carry only the pseudo-header sum (veth):
-				   accept it */
-	bool csum_unneeded;     /* memory-to-memory link: nothing is computed and nothing is verified */
-	bool lro;               /* received TCP packets may exceed the MTU (64 KB), as chains */
-	bool rx_sleep;          /* rx_sleep_fd() gives a descriptor */
-	bool tx_sync;           /* tx_burst has let go of the mbufs when it returns */
+	bool rx_csum; /* RX ol_flags say GOOD or BAD, or NONE (both bits: not computed because it never
+			 left memory; fine too); UNKNOWN and without rx_csum the stack verifies */
+	bool rx_csum_partial; /* frames from a local kernel may carry only the pseudo-header sum (veth):
+				 accept it */
+	bool csum_unneeded;   /* memory-to-memory link: nothing is computed and nothing is verified */
+	bool lro;             /* received TCP packets may exceed the MTU (64 KB), as chains */
+	bool rx_sleep;        /* rx_sleep_fd() gives a descriptor */
+	bool tx_sync;         /* tx_burst has let go of the mbufs when it returns */
 };
 
 struct netdev_ops {

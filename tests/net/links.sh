@@ -39,6 +39,8 @@ value() { grep -oE "(^| )$2=[0-9]+" "$dir/$1.out" | tail -1 | cut -d= -f2; }
 no_lost_wakeups() { [ "$(value "$1" lost_wakeups)" = 0 ] || fail "$1 lost $(value "$1" lost_wakeups) wake-ups"; }
 silent() { [ "$(grep -cvE '^[a-z_]+[:,]|open_ms' "$dir/$1.out")" = 0 ] || fail "$1 chatters"; }
 
+end() { { kill -9 "$1" && wait "$1"; } 2>/dev/null; }
+
 veth() {
 	unshare -n sleep 100 &
 	ns=$!
@@ -98,11 +100,11 @@ gone_and_back() { # LINK_A LINK_B
 			sleep 0.05
 		done
 		sleep 0.3
-		kill -9 "$last"
+		end "$last"
 	done
 	start ping -t 30 "$2" ping 300
 	wait "$last" || fail "ping did not reach an echo that had lost its peer twice"
-	kill -9 "$echo_pid"
+	end "$echo_pid"
 
 	start ping -t 40 "$2" ping_for 9000
 	local ping_pid=$last
@@ -111,11 +113,11 @@ gone_and_back() { # LINK_A LINK_B
 		local echo_pid=$last
 		wait_open echo
 		sleep 0.3
-		[ "$round" = 3 ] || kill -9 "$echo_pid"
+		[ "$round" = 3 ] || end "$echo_pid"
 		kill -0 "$ping_pid" 2>/dev/null || fail "ping died with its peer: $(cat "$dir/ping.out")"
 	done
 	wait "$ping_pid" || fail "ping did not go on after its peer had come back"
-	kill -9 "$echo_pid"
+	end "$echo_pid"
 }
 
 case $what in
