@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_sack.c - selective acknowledgement both ways (RFC 2018, 2883, 6675, 8985)
+ */
+#include <criterion/criterion.h>
+
+#include "tests/kit/tcp_kit.h"
+
+/* --- we receive --------------------------------------------------------------------------------------------
+ */
+
+Test(tcp_sack, out_of_order_data_is_reported_at_once_newest_block_first)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true);
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:1100"));
+	tcp_kit_rx(&k, SEG(.seq = 3000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 3000:3100 1000:1100"));
+	tcp_kit_rx(&k, SEG(.seq = 5000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 5000:5100 3000:3100 1000:1100"));
+	tcp_kit_rx(&k, SEG(.seq = 7000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 7000:7100 5000:5100 3000:3100 1000:1100"));
+	tcp_kit_rx(&k, SEG(.seq = 9000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 9000:9100 7000:7100 5000:5100 3000:3100"));
+	/* a block that grows moves to the front, and two that touch are one */
+	tcp_kit_rx(&k, SEG(.seq = 7100, .flags = "A", .len = 1900));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 7000:9100 5000:5100 3000:3100"));
+	tcp_kit_rx(&k, SEG(.flags = "A", .len = 1000));
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_eq(f->seg.ack, 1100);
+	cr_assert_str_eq(f->seg.opts, "nop,nop,sack 7000:9100 5000:5100 3000:3100");
+	tcp_kit_app_reads(&k, 1100);
+	cr_assert_eq(sock_events(k.so) & EPOLLIN, 0);
+}
+
+Test(tcp_sack, three_blocks_beside_timestamps)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .ts = true);
+	for (uint32_t i = 1; i <= 4; i++)
+		tcp_kit_rx(&k, SEG(.seq = 1000 * i, .flags = "A", .len = 100));
+	for (uint32_t i = 1; i < 4; i++)
+		tcp_kit_next_tx(&k);
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,TS,nop,nop,sack 4000:4100 3000:3100 2000:2100"));
+}
+
+Test(tcp_sack, duplicate_data_is_told_by_dsack)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true);
+	tcp_kit_rx(&k, SEG(.flags = "A", .len = 500));
+	expect_tx(&k, SEG(.ack = 500, .flags = "A", .opts = ""));
+	tcp_kit_rx(&k, SEG(.flags = "A", .len = 500));
+	expect_tx(&k, SEG(.ack = 500, .flags = "A", .opts = "nop,nop,sack 0:500"));
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.ack = 500, .flags = "A", .opts = "nop,nop,sack 1000:1100"));
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "A",
+			   .len = 100)); /* duplicate above the hole: the block follows */
+	expect_tx(&k, SEG(.ack = 500, .flags = "A", .opts = "nop,nop,sack 1000:1100 1000:1100"));
+	tcp_kit_rx(&k, SEG(.seq = 400, .flags = "A", .len = 700)); /* overlaps both ends */
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_eq(f->seg.ack, 1100);
+	tcp_kit_app_reads(&k, 1100);
+}
+
+Test(tcp_sack, without_permission_no_block_is_sent)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000);
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "A", .len = 100));
+	expect_tx(&k, SEG(.flags = "A", .opts = ""));
+	tcp_kit_rx(&k, SEG(.flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.ack = 1100, .flags = "A", .opts = ""));
+	tcp_kit_app_reads(&k, 1100);
+}
+
+Test(tcp_sack, any_order_of_arrival_gives_the_same_stream)
+{
+	uint32_t x = 12345;
+	for (unsigned round = 0; round < 20; round++) {
+		KIT(k);
+		uint8_t order[40];
+		tcp_kit_established(&k, .mss = 1000, .sack = round & 1, .ts = round & 2);
+		for (unsigned i = 0; i < 40; i++)
+			order[i] = (uint8_t)i;
+		for (unsigned i = 39; i > 0; i--) {
+			x = x * 1664525 + 1013904223;
+			unsigned j = (x >> 8) % (i + 1);
+			uint8_t t = order[i];
+			order[i] = order[j], order[j] = t;
+		}
+		for (unsigned i = 0; i < 40; i++) /* 150 bytes every 100: they overlap */
+			tcp_kit_rx(&k, SEG(.seq = order[i] * 100U, .flags = "A",
+					   .len = order[i] == 39 ? 100 : 150));
+		tcp_kit_app_reads(&k, 4000);
+		advance_ms(&k, 50);
+		uint32_t ack = 0;
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+			ack = f->seg.ack;
+		cr_assert_eq(ack, 4000);
+	}
+}
+
+/* --- we send
+ * ------------------------------------------------------------------------------------------------ */
+
+static void flight(struct tcp_kit *k, uint32_t bytes)
+{
+	tcp_kit_app_writes(k, bytes);
+	for (uint32_t seq = k->written - bytes; seq < k->written; seq += 1000)
+		expect_tx(k, SEG(.seq = seq, .flags = seq + 1000 == k->written ? "PA" : "A", .len = 1000));
+}
+
+Test(tcp_sack, hole_below_three_sacked_segments_is_resent_and_nothing_else)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 6000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .opts = "nop,nop,sack 1000:2000"));
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .opts = "nop,nop,sack 1000:3000"));
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .opts = "nop,nop,sack 1000:4000"));
+	expect_tx(&k, SEG(.flags = "A", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .opts = "nop,nop,sack 1000:5000"));
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .opts = "nop,nop,sack 1000:6000"));
+	expect_silence(&k);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 6000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}
+
+Test(tcp_sack, several_holes_are_filled_in_order_and_no_sacked_block_is_resent)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 10000);
+	advance_ms(&k, 40);
+	/* 0, 3000 and 5000 are lost */
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:3000"));
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 4000:5000 1000:3000"));
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 6000:10000 4000:5000 1000:3000"));
+	static const uint32_t holes[] = {0, 3000, 5000};
+	unsigned filled = 0;
+	for (unsigned step = 0; filled < 3 && step < 10; step++) {
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;) {
+			cr_assert_lt(filled, 3, "resent seq %u", f->seg.seq);
+			cr_assert_eq(f->seg.seq, holes[filled], "resent seq %u, expected %u", f->seg.seq,
+				     holes[filled]);
+			cr_assert_eq(f->seg.len, 1000);
+			filled++;
+		}
+		advance_ms(&k, 10);
+		if (filled == 1)
+			tcp_kit_rx(&k, SEG(.ack = 3000, .flags = "A",
+					   .opts = "nop,nop,sack 6000:10000 4000:5000"));
+		if (filled == 2)
+			tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A", .opts = "nop,nop,sack 6000:10000"));
+	}
+	cr_assert_eq(filled, 3);
+	tcp_kit_rx(&k, SEG(.ack = 10000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}
+
+/* RFC 8985: 3.5 times rtt says nothing, a quarter of it does not matter. */
+Test(tcp_sack, mild_reordering_causes_no_retransmission)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 6000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:2000"));
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:3000"));
+	advance_ms(&k, 5);
+	tcp_kit_rx(&k, SEG(.ack = 3000, .flags = "A"));
+	tcp_kit_rx(&k, SEG(.ack = 6000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}
+
+Test(tcp_sack, lost_tail_is_probed_before_the_rto)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 5000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A"));
+	time_ns acked_at = k.now;
+	while (tcp_kit_tx_count(&k) == 0 && k.now < acked_at + NS_PER_SEC)
+		advance_ms(&k, 1);
+	cr_assert_leq(k.now - acked_at, 150 * NS_PER_MS, "probe after %lu ms",
+		      (unsigned long)((k.now - acked_at) / NS_PER_MS));
+	expect_tx(&k, SEG(.seq = 4000, .flags = "PA", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .opts = "nop,nop,sack 4000:5000"));
+	advance_ms(&k, 50);
+	unsigned resent = 0;
+	for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL; resent++)
+		cr_assert(f->seg.seq == 2000 || f->seg.seq == 3000, "seq %u", f->seg.seq);
+	cr_assert_geq(resent, 1);
+	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	expect_silence_until_ms(&k, 60000);
+}
+
+Test(tcp_sack, rto_forgets_nothing_that_was_sacked_unless_the_peer_reneges)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 3000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 2000:3000"));
+	advance_ms(&k, 60000);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 1000, .flags = "A", .opts = "nop,nop,sack 2000:3000"));
+	advance_ms(&k, 10);
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_not_null(f);
+	cr_assert_eq(f->seg.seq, 1000);
+	tcp_kit_rx(&k, SEG(.ack = 3000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+}
+
+Test(tcp_sack, nonsense_blocks_are_ignored)
+{
+	static const char *const lies[] = {
+		"nop,nop,sack 50000:60000",           /* never sent */
+		"nop,nop,sack 3000:2000",             /* ends before it starts */
+		"nop,nop,sack 2000:2000",             /* empty */
+		"nop,nop,sack 1000:9000",             /* beyond snd_nxt */
+		"nop,nop,sack 4294966296:4294967000", /* long acknowledged */
+	};
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 5000);
+	advance_ms(&k, 10);
+	for (unsigned i = 0; i < sizeof lies / sizeof *lies; i++)
+		for (unsigned n = 0; n < 2; n++)
+			tcp_kit_rx(&k, SEG(.flags = "A", .win = 60000 + (int)(i * 2 + n), .opts = lies[i]));
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_window.c - flow control: zero window and persist timer, silly windows, scaling, shrinking (RFC
+ * 9293 3.8.6, 1122 4.2.3.3-4, 7323 2)
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "tests/kit/tcp_kit.h"
+
+static void full_window(struct tcp_kit *k)
+{
+	tcp_kit_established(k, .mss = 1000, .win = 2000);
+	tcp_kit_app_writes(k, 5000);
+	expect_tx(k, SEG(.seq = 0, .flags = "A", .len = 1000));
+	const struct seg_frame *f = tcp_kit_next_tx(k);
+	cr_assert_eq(f->seg.seq, 1000);
+	cr_assert_eq(f->seg.len, 1000);
+	expect_silence(k);
+}
+
+Test(tcp_window, sender_stops_at_the_window)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = 1000));
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_eq(f->seg.seq, 2000);
+	cr_assert_eq(f->seg.len, 1000);
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 3000, .flags = "A"));
+	expect_tx(&k, SEG(.seq = 3000, .flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.seq = 4000, .flags = "PA", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A"));
+}
+
+Test(tcp_window, zero_window_is_probed_with_doubling_for_as_long_as_it_is_answered)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = SEG_WIN_ZERO));
+	uint64_t at = 0, interval = 200;
+	for (unsigned i = 0; i < 30; i++) {
+		at += interval;
+		expect_tx_at_ms(&k, at, SEG(.seq = 1999, .flags = "A", .len = 0));
+		tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = SEG_WIN_ZERO));
+		interval = interval * 2 < 120000 ? interval * 2 : 120000;
+	}
+	cr_assert_eq(sock_events(k.so) & EPOLLERR, 0);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = 60000));
+	expect_tx(&k, SEG(.seq = 2000, .flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.seq = 3000, .flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.seq = 4000, .flags = "PA", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A", .win = 60000));
+	expect_silence_until_ms(&k, at + 3600 * 1000);
+}
+
+Test(tcp_window, unanswered_probes_end_the_connection)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = SEG_WIN_ZERO));
+	advance_to_ms(&k, 800 * 1000);
+	cr_assert_eq(sock_events(k.so) & EPOLLERR, 0);
+	advance_to_ms(&k, 1200 * 1000);
+	tcp_kit_drop_tx(&k);
+	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+}
+
+/* RFC 1122, 4.2.3.4: a window smaller than a segment is not used at once, but not for ever refused either. */
+Test(tcp_window, small_window_waits_for_the_persist_timer)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = 300));
+	expect_silence_until_ms(&k, 199);
+	advance_to_ms(&k, 200);
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_not_null(f);
+	cr_assert_eq(f->seg.seq, 2000);
+	cr_assert_eq(f->seg.len, 300);
+	tcp_kit_rx(&k, SEG(.ack = 2300, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+}
+
+Test(tcp_window, shrunk_window_is_lived_with)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .win = 8000);
+	tcp_kit_app_writes(&k, 10000);
+	for (uint32_t seq = 0; seq < 8000; seq += 1000)
+		cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, seq);
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = 1000)); /* right edge from 8000 back to 3000 */
+	expect_silence(&k);
+	advance_ms(&k, 260);
+	const struct seg_frame *f = tcp_kit_next_tx(&k); /* what was sent may still be resent */
+	cr_assert_not_null(f);
+	cr_assert_eq(f->seg.seq, 2000);
+	tcp_kit_rx(&k, SEG(.ack = 8000, .flags = "A", .win = 8000));
+	advance_ms(&k, 1);
+	bool seen = false;
+	while ((f = tcp_kit_next_tx(&k)) != NULL)
+		seen |= f->seg.seq == 8000;
+	cr_assert(seen);
+	tcp_kit_rx(&k, SEG(.ack = 10000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+}
+
+Test(tcp_window, peers_window_scale_is_used_but_not_in_its_syn)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .wscale = 2, .win = 1000); /* 4000 bytes */
+	tcp_kit_app_writes(&k, 9000);
+	for (uint32_t seq = 0; seq < 4000; seq += 1000)
+		cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, seq);
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 4000, .flags = "A", .win = 2000));
+	unsigned n = tcp_kit_tx_count(&k);
+	cr_assert_eq(n, 5);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 9000, .flags = "A"));
+}
+
+static void small_rcvbuf(struct stack_config *cfg)
+{
+	cfg->tcp_rmem[0] = cfg->tcp_rmem[1] = cfg->tcp_rmem[2] = 16384;
+}
+
+/* Fills the receive buffer; returns the bytes accepted. */
+static uint32_t fill(struct tcp_kit *k)
+{
+	uint32_t sent = 0, acked = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		tcp_kit_rx(k, SEG(.seq = sent, .flags = "A", .len = 1000));
+		sent += 1000;
+		advance_ms(k, 50);
+		int win = 0;
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(k)) != NULL;) {
+			acked = f->seg.ack;
+			win = f->seg.win;
+		}
+		if (win == SEG_WIN_ZERO)
+			return acked;
+		if (acked < sent)
+			sent = acked;
+	}
+	cr_assert(false, "the window never closed");
+}
+
+Test(tcp_window, receiver_closes_its_window_and_reopens_it_in_large_steps)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .configure = small_rcvbuf);
+	uint32_t got = fill(&k);
+	cr_assert_geq(got, 4000);
+	tcp_kit_rx(&k, SEG(.seq = got, .flags = "A", .len = 1)); /* window probe with data */
+	expect_tx(&k, SEG(.ack = got, .flags = "A", .win = SEG_WIN_ZERO));
+	tcp_kit_rx(&k, SEG(.seq = got - 1, .flags = "A")); /* and without */
+	expect_tx(&k, SEG(.ack = got, .flags = "A", .win = SEG_WIN_ZERO));
+	tcp_kit_app_reads(&k, 10);
+	expect_silence(&k); /* 10 bytes are no window worth telling */
+	tcp_kit_app_reads(&k, got - 10);
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_not_null(f, "no window update after everything was read");
+	cr_assert_geq(f->seg.win, 1000);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.seq = got, .flags = "PA", .len = 1000));
+	tcp_kit_app_reads(&k, 1000);
+	advance_ms(&k, 50);
+	tcp_kit_drop_tx(&k);
+}
+
+Test(tcp_window, data_beyond_the_window_is_not_taken)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .configure = small_rcvbuf);
+	tcp_kit_rx(&k, SEG(.seq = 200000, .flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.ack = 0, .flags = "A"));
+	tcp_kit_rx(&k, SEG(.seq = -1000, .flags = "A", .len = 1000)); /* wholly old */
+	expect_tx(&k, SEG(.ack = 0, .flags = "A"));
+	tcp_kit_rx(&k, SEG(.seq = 0, .flags = "A", .len = 10));
+	expect_tx(&k, SEG(.ack = 10, .flags = "A"));
+	tcp_kit_app_reads(&k, 10);
+}
+
+Test(tcp_window, advertised_edge_never_moves_back)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .configure = small_rcvbuf);
+	uint32_t edge = 0;
+	for (uint32_t sent = 0; sent < 12000; sent += 100) {
+		tcp_kit_rx(&k, SEG(.seq = sent, .flags = "PA", .len = 100));
+		advance_ms(&k, 45);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;) {
+			uint32_t now = f->seg.ack + (f->seg.win == SEG_WIN_ZERO ? 0 : (uint32_t)f->seg.win);
+			cr_assert_geq(now, edge, "edge went from %u to %u", edge, now);
+			edge = now;
+		}
+		if (edge < sent + 200)
+			break;
+	}
+	tcp_kit_app_reads(&k, (uint32_t)tcp_kit_info(&k).tcpi_bytes_received);
+	tcp_kit_drop_tx(&k);
+}
+
+Test(tcp_window, send_buffer_full_is_eagain_then_writable_again)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .win = 1000);
+	tcp_kit_set(&k, SOL_SOCKET, SO_SNDBUF, 8192);
+	ssize_t rc, total = 0;
+	while ((rc = tcp_kit_app_send(&k, 1000, 0)) > 0)
+		total += rc;
+	cr_assert_eq(rc, -EAGAIN);
+	cr_assert_leq(total, 64 * 1024);
+	cr_assert_eq(sock_events(k.so) & EPOLLOUT, 0);
+	tcp_kit_drop_tx(&k);
+	for (uint32_t ack = 1000; ack <= (uint32_t)total; ack += 1000) {
+		tcp_kit_rx(&k, SEG(.ack = ack, .flags = "A"));
+		tcp_kit_drop_tx(&k);
+	}
+	cr_assert(sock_events(k.so) & EPOLLOUT);
+	tcp_kit_rx(&k, SEG(.ack = (uint32_t)total, .flags = "A"));
+}
