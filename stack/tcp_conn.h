@@ -240,10 +240,11 @@ _Static_assert(sizeof(struct tcp_conn) <= 1024, "an idle connection costs at mos
 #define TCP_URG_NOTYET 0x0200
 #define TCP_URG_READ   0x0400
 
-#define TCP_DELACK_NS   (40 * NS_PER_MS)
-#define TCP_QUICKACKS   16
-#define TCP_MSS_DEFAULT 536
-#define TCP_MSS_MIN     48
+#define TCP_DELACK_NS      (40 * NS_PER_MS)
+#define TCP_OOW_ACK_GAP_NS (500 * NS_PER_MS) /* Linux's tcp_invalid_ratelimit */
+#define TCP_QUICKACKS      16
+#define TCP_MSS_DEFAULT    536
+#define TCP_MSS_MIN        48
 /* Bookkeeping bytes charged per queued buffer, so that tiny segments cannot pin the pool. */
 #define TCP_MBUF_CHARGE 128
 
@@ -309,6 +310,16 @@ static inline bool tcp_snd_writeable(const struct tcp_conn *c)
 	uint32_t used = tcp_sndq_mem(c);
 
 	return used < c->so.sndbuf_bytes && c->so.sndbuf_bytes - used >= used / 2 && !tcp_notsent_full(c);
+}
+
+/* Socket options that each packet shows. */
+static inline void tcp_path_options(struct tcp_conn *c)
+{
+	uint8_t discover = c->so.opts.pmtudisc;
+
+	c->path.tos = c->so.tos;
+	c->path.ttl = c->so.ttl;
+	c->path.dont_fragment = discover != IP_PMTUDISC_DONT && discover < IP_PMTUDISC_INTERFACE;
 }
 
 /* Our clock in timestamp options: milliseconds, offset per connection (RFC 7323, 5.4 and 7.1). */

@@ -33,8 +33,7 @@
 #include "tcp_timer.h"
 #include "tcp_timewait.h"
 
-#define PAWS_IDLE_NS   (24ULL * 24 * 3600 * NS_PER_SEC) /* RFC 7323, 5.5 */
-#define OOW_ACK_GAP_NS (500 * NS_PER_MS)                /* Linux's tcp_invalid_ratelimit */
+#define PAWS_IDLE_NS (24ULL * 24 * 3600 * NS_PER_SEC) /* RFC 7323, 5.5 */
 
 /* --- acknowledging --- */
 
@@ -69,7 +68,7 @@ static void challenge(struct tcp_conn *c, const struct tcp_seg *s)
 
 	/* Data is never part of such a loop (Linux: tcp_oow_rate_limited) */
 	if (s->len == 0 || (s->flags & SEG_SYN)) {
-		if (c->oow_ack_at && now - c->oow_ack_at < OOW_ACK_GAP_NS) {
+		if (now - c->oow_ack_at < TCP_OOW_ACK_GAP_NS) {
 			COUNT(c->so.stack, tcp_challenge_limited);
 			return;
 		}
@@ -183,7 +182,9 @@ static bool take_ack(struct tcp_conn *c, const struct tcp_seg *s)
 	bool window_moved;
 
 	if (unlikely(seq_gt(s->ack, c->snd_nxt))) {
-		challenge(c, s);
+		/* RFC 9293 would answer; Linux does so in the closing states only */
+		if (c->state != TCPS_ESTABLISHED)
+			challenge(c, s);
 		return false;
 	}
 	if (unlikely(seq_lt(s->ack, c->snd_una))) {

@@ -521,6 +521,7 @@ static bool send_new(struct tcp_conn *c)
 static void push_data(struct tcp_conn *c)
 {
 	uint32_t before = c->snd_nxt;
+	uint64_t bytes_before = c->bytes_sent;
 	struct rte_mbuf *m;
 
 	if (unlikely(c->flags & CONN_F_FIN_PENDING) && tcp_sndq_append_fin(c))
@@ -545,7 +546,8 @@ static void push_data(struct tcp_conn *c)
 	if (c->snd_nxt != before) {
 		/* An answer to what came in just now makes it a dialogue: ACKs can wait for data (Linux:
 		 * pingpong) */
-		if (c->data_segs_in && c->sndq.bytes && c->so.stack->now - c->data_rx_at < TCP_DELACK_NS)
+		if (c->data_segs_in && c->bytes_sent != bytes_before &&
+		    c->so.stack->now - c->data_rx_at < TCP_DELACK_NS)
 			c->flags |= CONN_F_PINGPONG;
 		c->data_tx_at = c->so.stack->now;
 		if (before == c->snd_una || c->deadline[TCP_T_REXMIT] == TIME_NEVER ||

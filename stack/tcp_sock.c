@@ -93,7 +93,7 @@ static void restart(struct tcp_conn *c)
 	c->data_rx_at = 0;
 	c->rcv_rtt_seq = 0;
 	c->rcv_rtt_ns = 0;
-	c->oow_ack_at = 0;
+	c->oow_ack_at = st->now - TCP_OOW_ACK_GAP_NS; /* long enough ago */
 	c->rx_at = st->now;
 	if (!(c->flags & CONN_F_BOUND))
 		c->so.local.port = 0;

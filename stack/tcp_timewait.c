@@ -6,7 +6,8 @@
  * wait equally long, so one list in order of expiry and one timer serve them all. The local port stays in
  * use.
  *
- * RFC 9293 3.6.1, 6191 (reuse by timestamps), 1337 (a RST does not end TIME-WAIT).
+ * RFC 9293 3.6.1, 6191 (reuse by timestamps). A RST in its place ends TIME-WAIT as it does on Linux (RFC 1337
+ * would ignore it): it is what a peer sends that has forgotten the connection and wants to open it anew.
  */
 #include "tcp_timewait.h"
 
@@ -141,16 +142,24 @@ bool tcp_tw_input(struct stack *st, struct tcp_tw *tw, struct tcp_seg *seg, uint
 		tw_free(st, tw);
 		return true;
 	}
-	if (seg->flags & SEG_RST)
+	bool in_place = !old_ts && seg->seq == tw->rcv_nxt;
+	if (seg->flags & SEG_RST) {
+		if (in_place)
+			tw_free(st, tw);
 		return false;
+	}
 	/* The peer's FIN again: our ACK was lost, and the wait starts afresh */
 	if ((seg->flags & SEG_FIN) && !old_ts && tcp_seg_end(seg) == tw->rcv_nxt) {
 		list_remove(st->tcp, tw);
 		start_wait(st, tw);
 	}
-	/* A bare ACK in its place needs no answer; anything else hears where we stand */
-	if (!old_ts && seg->seq == tw->rcv_nxt && tcp_seg_end(seg) == seg->seq)
+	/* A bare ACK in its place needs no answer, though it prolongs the wait; anything else hears where we
+	 * stand */
+	if (in_place && tcp_seg_end(seg) == seg->seq) {
+		list_remove(st->tcp, tw);
+		start_wait(st, tw);
 		return false;
+	}
 	tcp_out_tw_ack(st, tw, &seg->local, &seg->peer);
 	return false;
 }
