@@ -25,6 +25,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <netinet/tcp.h>
 
@@ -153,6 +155,12 @@ void tcp_kit_close(struct tcp_kit *k);  /* k->so */
 void tcp_kit_shutdown(struct tcp_kit *k, int how);
 void tcp_kit_set(struct tcp_kit *k, int level, int name, int value);
 int tcp_kit_get(struct tcp_kit *k, int level, int name);
+
+/* Readiness without the *NORM and *BAND twins of each bit. */
+static inline uint32_t tcp_kit_events(const struct sock *so)
+{
+	return sock_events(so) & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+}
 
 struct tcp_info tcp_kit_info(struct tcp_kit *k);
 #define tcp_kit_state(k) (tcp_kit_info(k).tcpi_state) /* TCP_ESTABLISHED … of <netinet/tcp.h> */

@@ -16,14 +16,15 @@
 
 #include "tests/kit/kit_eal.h"
 
-#define PORT   7
-#define PERIOD 1000003U /* of the streams' content: prime, so that no misplacement by segments looks right   \
-			 */
+#define PORT 7
+#define PERIOD                                                                                               \
+	1000003U /* of the streams' content: prime, so that no misplacement by segments looks right          \
+		  */
 
 struct program {
 	const struct sim_program *cfg;
 	uint64_t sent, received;
-	bool shut, eof, closed, reset;
+	bool connected, shut, eof, closed, reset;
 	int error;
 	time_ns write_at, read_at; /* not before: it is busy with something else */
 	uint32_t crc_sent, crc_received;
@@ -259,6 +260,9 @@ static void program_runs(struct sim *s, struct host *h)
 	}
 	if (!h->so)
 		return;
+	if (!p->connected && !(sock_events(h->so) & (EPOLLOUT | EPOLLERR)))
+		return; /* shutdown() of a socket that still connects would disconnect it */
+	p->connected = true;
 	if ((sock_events(h->so) & EPOLLERR) && !p->eof) {
 		int err = 0;
 		socklen_t len = sizeof err;

@@ -24,7 +24,7 @@ static uint32_t spend_quick_acks(struct tcp_kit *k)
 		if (!quick)
 			return seq;
 	}
-	cr_assert(false, "64 segments were all acknowledged at once");
+	tcp_kit_fail(k, __FILE__, __LINE__, "64 segments were all acknowledged at once");
 }
 
 Test(tcp_ack, first_segments_are_acked_at_once)
@@ -305,5 +305,5 @@ Test(tcp_keepalive, probe_of_the_peer_is_answered)
 	const struct seg_frame *f = tcp_kit_next_tx(&k);
 	cr_assert_not_null(f);
 	cr_assert_eq(f->seg.ack, 0);
-	cr_assert_eq(sock_events(k.so) & EPOLLIN, 0);
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLIN, 0);
 }

@@ -36,7 +36,7 @@ Test(tcp_handshake, passive_open_answers_what_was_offered)
 	expect_silence(&k);
 	tcp_kit_accept(&k);
 	cr_assert_eq(tcp_kit_state(&k), TCP_ESTABLISHED);
-	cr_assert_eq(sock_events(k.so), EPOLLOUT);
+	cr_assert_eq(tcp_kit_events(k.so), EPOLLOUT);
 	cr_assert_eq(ntohs(k.so->peer.port), KIT_PEER_PORT);
 	cr_assert_eq(ip_addr_to_v4(&k.so->local.addr), inet_addr(KIT_STACK_ADDR));
 	cr_assert_eq(ntohs(k.so->local.port), KIT_PORT);
@@ -77,11 +77,13 @@ Test(tcp_handshake, active_open_offers_what_linux_offers)
 	k.so = tcp_kit_connect(&k, 0);
 	expect_tx(&k, SEG(.seq = -1, .flags = "S", .opts = "mss 1460,sackOK,TS,nop,wscale 7"));
 	cr_assert_eq(sock_connect(k.so, &k.so->peer), -EALREADY);
-	cr_assert_eq(sock_events(k.so) & (EPOLLOUT | EPOLLIN), 0);
+	cr_assert_eq(tcp_kit_events(k.so) & (EPOLLOUT | EPOLLIN), 0);
 	tcp_kit_rx(&k, SEG(.seq = -1, .flags = "SA", .opts = "mss 1000"));
 	expect_tx(&k, SEG(.flags = "A", .opts = ""));
-	cr_assert_eq(sock_events(k.so), EPOLLOUT);
-	cr_assert_eq(sock_connect(k.so, &k.so->peer), -EISCONN);
+	cr_assert_eq(tcp_kit_events(k.so), EPOLLOUT);
+	struct endpoint peer = k.so->peer;
+	cr_assert_eq(sock_connect(k.so, &peer), 0, "the result of the first call, once");
+	cr_assert_eq(sock_connect(k.so, &peer), -EISCONN);
 	uint16_t port = ntohs(k.so->local.port);
 	cr_assert(port >= 32768 && port <= 60999, "port %u", port);
 }
@@ -94,8 +96,8 @@ Test(tcp_handshake, refused_connect)
 	expect_tx(&k, SEG(.seq = -1, .flags = "S"));
 	tcp_kit_rx(&k, SEG(.flags = "RA", .seq = -1));
 	expect_silence_until_ms(&k, 10000);
-	cr_assert(sock_events(k.so) & EPOLLERR);
-	cr_assert(sock_events(k.so) & EPOLLHUP);
+	cr_assert(tcp_kit_events(k.so) & EPOLLERR);
+	cr_assert(tcp_kit_events(k.so) & EPOLLHUP);
 	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
 	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), 0);
 }
@@ -110,9 +112,9 @@ Test(tcp_handshake, syn_is_sent_again_after_1_3_7_15_31_63_s_and_fails_at_127_s)
 		expect_tx_at_ms(&k, s * 1000,
 				SEG(.seq = -1, .flags = "S", .opts = "mss 1460,sackOK,TS,nop,wscale 7"));
 	expect_silence_until_ms(&k, 126999);
-	cr_assert_eq(sock_events(k.so) & EPOLLERR, 0);
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLERR, 0);
 	expect_silence_until_ms(&k, 127000);
-	cr_assert(sock_events(k.so) & EPOLLERR);
+	cr_assert(tcp_kit_events(k.so) & EPOLLERR);
 	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
 	expect_silence_until_ms(&k, 3600 * 1000);
 }
@@ -174,7 +176,7 @@ Test(tcp_handshake, simultaneous_open)
 	cr_assert_eq(tcp_kit_state(&k), TCP_SYN_RECV);
 	tcp_kit_rx(&k, SEG(.seq = -1, .ack = 0, .flags = "SA", .opts = "mss 1000"));
 	cr_assert_eq(tcp_kit_state(&k), TCP_ESTABLISHED);
-	cr_assert(sock_events(k.so) & EPOLLOUT);
+	cr_assert(tcp_kit_events(k.so) & EPOLLOUT);
 	tcp_kit_drop_tx(&k); /* an ACK may or may not be sent for the peer's second SYN */
 	tcp_kit_app_writes(&k, 10);
 	expect_tx(&k, SEG(.flags = "PA", .len = 10));
@@ -200,18 +202,20 @@ Test(tcp_handshake, full_accept_queue_drops_syns_until_there_is_room)
 Test(tcp_handshake, last_ack_to_a_full_queue_is_kept_waiting)
 {
 	KIT(k);
-	listening(&k, 1);
-	for (unsigned i = 0; i < 4; i++) {
+	listening(&k, 3);
+	tcp_kit_peer_connects(&k, 0);
+	tcp_kit_peer_connects(&k, 1);
+	for (unsigned i = 2; i < 6; i++) {
 		tcp_kit_rx(&k, SEG(.flow = i, .seq = -1, .flags = "S", .opts = "mss 1000"));
 		expect_tx(&k, SEG(.flow = i, .seq = -1, .flags = "SA"));
 	}
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 2; i < 6; i++) /* the accept queue takes four */
 		tcp_kit_rx(&k, SEG(.flow = i, .flags = "A"));
 	tcp_kit_drop_tx(&k);
 	unsigned accepted = 0;
-	struct sock *so[4];
-	for (unsigned round = 0; round < 40 && accepted < 4; round++) {
-		while (accepted < 4 && sock_accept(k.listener, &so[accepted]) == 0)
+	struct sock *so[6];
+	for (unsigned round = 0; round < 40 && accepted < 6; round++) {
+		while (accepted < 6 && sock_accept(k.listener, &so[accepted]) == 0)
 			accepted++;
 		advance_ms(&k, 500);
 		/* The peer believes it is connected: it answers each repeated SYN-ACK with an ACK. */
@@ -219,8 +223,8 @@ Test(tcp_handshake, last_ack_to_a_full_queue_is_kept_waiting)
 			if (strchr(f->flags, 'S'))
 				tcp_kit_rx(&k, SEG(.flow = f->seg.flow, .flags = "A"));
 	}
-	cr_assert_eq(accepted, 4, "%u of 4 connections were accepted in the end", accepted);
-	for (unsigned i = 0; i < 4; i++)
+	cr_assert_eq(accepted, 6, "%u of 6 connections were accepted in the end", accepted);
+	for (unsigned i = 0; i < 6; i++)
 		sock_close(so[i]);
 	tcp_kit_poll(&k);
 	tcp_kit_drop_tx(&k);
@@ -267,7 +271,7 @@ Test(tcp_handshake, data_with_the_last_ack_is_delivered)
 	tcp_kit_rx(&k, SEG(.flags = "PA", .len = 300));
 	expect_tx(&k, SEG(.ack = 300, .flags = "A"));
 	tcp_kit_accept(&k);
-	cr_assert(sock_events(k.so) & EPOLLIN);
+	cr_assert(tcp_kit_events(k.so) & EPOLLIN);
 	tcp_kit_app_reads(&k, 300);
 }
 
@@ -379,16 +383,16 @@ Test(tcp_handshake, listener_becomes_readable_and_stays_so_until_drained)
 	KIT(k);
 	listening(&k, 8);
 	struct sock *so;
-	cr_assert_eq(sock_events(k.listener), 0);
+	cr_assert_eq(tcp_kit_events(k.listener), 0);
 	cr_assert_eq(sock_accept(k.listener, &so), -EAGAIN);
 	tcp_kit_peer_connects(&k, 0);
 	tcp_kit_peer_connects(&k, 1);
-	cr_assert_eq(sock_events(k.listener), EPOLLIN);
+	cr_assert_eq(tcp_kit_events(k.listener), EPOLLIN);
 	tcp_kit_accept(&k);
-	cr_assert_eq(sock_events(k.listener), EPOLLIN);
+	cr_assert_eq(tcp_kit_events(k.listener), EPOLLIN);
 	struct sock *one = k.so;
 	tcp_kit_accept(&k);
-	cr_assert_eq(sock_events(k.listener), 0);
+	cr_assert_eq(tcp_kit_events(k.listener), 0);
 	sock_close(one);
 	tcp_kit_poll(&k);
 	tcp_kit_drop_tx(&k);
@@ -410,5 +414,5 @@ Test(tcp_handshake, isns_of_the_same_flow_differ_over_time_and_between_flows)
 	tcp_kit_drop_tx(&k);
 	cr_assert(isn[0] != isn[1] && isn[1] != isn[2]);
 	cr_assert_gt((int32_t)(isn[2] - isn[0]), 0, "RFC 6528: it grows with time");
-	cr_assert_lt(isn[2] - isn[0], 1000000);
+	cr_assert_lt(isn[2] - isn[0], 10000000);
 }

@@ -48,7 +48,7 @@ Test(tcp_hostile, truncated_at_every_length)
 	for (unsigned cut = 1; cut < 166; cut++)
 		tcp_kit_rx(&k, SEG(.flags = "PA", .len = 100, .cut_bytes = cut));
 	expect_silence(&k);
-	cr_assert_eq(sock_events(k.so) & EPOLLIN, 0);
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLIN, 0);
 	still_works(&k);
 }
 
@@ -82,7 +82,7 @@ Test(tcp_hostile, header_length_lies)
 		if (add != 0)
 			tcp_kit_rx(&k, SEG(.flags = "PA", .len = 100, .ip_len_add = add));
 	tcp_kit_drop_tx(&k);
-	cr_assert_eq(sock_events(k.so) & EPOLLIN, 0);
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLIN, 0);
 	still_works(&k);
 }
 
@@ -163,7 +163,7 @@ Test(tcp_hostile, impossible_addresses)
 	expect_silence_until_ms(&k, 5000);
 }
 
-Test(tcp_hostile, conflicting_overlap_keeps_the_first_copy)
+Test(tcp_hostile, conflicting_overlap_leaves_a_whole_stream)
 {
 	KIT(k);
 	uint8_t lies[2000], buf[2000];
@@ -175,9 +175,8 @@ Test(tcp_hostile, conflicting_overlap_keeps_the_first_copy)
 	tcp_kit_rx(&k, SEG(.seq = 0, .flags = "A", .len = 400));
 	tcp_kit_drop_tx(&k);
 	cr_assert_eq(tcp_kit_app_recv(&k, buf, sizeof buf, 0), 1100);
-	for (unsigned i = 500; i < 1000; i++)
-		cr_assert_eq(buf[i], kit_byte(i),
-			     "byte %u, received first and acknowledged by SACK, was overwritten", i);
+	for (unsigned i = 0; i < 1100; i++) /* either copy, as on Linux, but never a third */
+		cr_assert(buf[i] == 'X' || buf[i] == kit_byte(i), "byte %u is %02x", i, buf[i]);
 	k.read = 1100;
 	still_works(&k);
 }

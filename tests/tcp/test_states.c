@@ -59,7 +59,7 @@ static struct place reach(struct tcp_kit *k, enum state s)
 	tcp_kit_established(k, .mss = 1000);
 	if (s == CLOSE_WAIT || s == LAST_ACK) {
 		tcp_kit_rx(k, SEG(.flags = "FA"));
-		expect_tx(k, SEG(.ack = 1, .flags = "A"));
+		expect_tx_at_ms(k, 40, SEG(.ack = 1, .flags = "A"));
 	}
 	if (s == CLOSE_WAIT)
 		return (struct place){1, 0};
@@ -179,6 +179,8 @@ static void check(const struct state_case *c)
 
 	tcp_kit_rx(&k, SEG(.seq = seq, .ack = ack, .flags = c->flags,
 			   .opts = strchr(c->flags, 'S') ? "mss 1000" : NULL));
+	if (c->reply && strchr(c->flags, 'F')) /* the ACK of a FIN may be delayed */
+		advance_ms(&k, 40);
 	const struct seg_frame *f = tcp_kit_next_tx(&k);
 	if (!c->reply) {
 		if (f)
@@ -238,7 +240,7 @@ Test(tcp_states, challenge_acks_are_limited_to_one_per_half_second)
 		tcp_kit_rx(&k, SEG(.seq = 100 + i, .flags = "R"));
 	expect_tx(&k, SEG(.flags = "A"));
 	expect_silence(&k);
-	advance_ms(&k, 501);
+	advance_ms(&k, 500);
 	for (unsigned i = 0; i < 50; i++)
 		tcp_kit_rx(&k, SEG(.seq = i, .flags = "S", .opts = "mss 1000"));
 	expect_tx(&k, SEG(.flags = "A"));
@@ -253,7 +255,7 @@ Test(tcp_states, blind_data_with_a_wild_ack_is_not_taken)
 	tcp_kit_rx(&k, SEG(.ack = 123456, .flags = "PA", .len = 10));
 	tcp_kit_rx(&k, SEG(.ack = -3000000, .flags = "PA", .len = 10));
 	tcp_kit_drop_tx(&k);
-	cr_assert_eq(sock_events(k.so) & EPOLLIN, 0);
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLIN, 0);
 	tcp_kit_rx(&k, SEG(.flags = "PA", .len = 10));
 	tcp_kit_drop_tx(&k);
 	tcp_kit_app_reads(&k, 10);
