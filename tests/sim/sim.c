@@ -15,6 +15,7 @@
 #include <rte_mbuf.h>
 
 #include "tests/kit/kit_eal.h"
+#include "tests/kit/seg.h"
 
 #define PORT 7
 #define PERIOD                                                                                               \
@@ -302,6 +303,18 @@ static void host_receives(struct sim *s, unsigned i)
 	stack_run_timers(s->host[i].st, s->now);
 }
 
+static void trace_frame(const struct sim *s, unsigned i, struct rte_mbuf *m)
+{
+	struct seg_frame f;
+	char text[512];
+
+	if (!seg_parse(&f, m, 0))
+		return;
+	seg_print(&f.seg, text, sizeof text);
+	printf("%14.6f ms host %u %s\n", (double)s->now / NS_PER_MS, i, text);
+	seg_frame_fini(&f);
+}
+
 static void host_sends(struct sim *s, unsigned i)
 {
 	struct rte_mbuf *pkts[32];
@@ -309,8 +322,11 @@ static void host_sends(struct sim *s, unsigned i)
 	uint32_t wake;
 
 	while ((n = stack_output(s->host[i].st, pkts, 32)) > 0)
-		for (unsigned k = 0; k < n; k++)
+		for (unsigned k = 0; k < n; k++) {
+			if (s->cfg->trace)
+				trace_frame(s, i, pkts[k]);
 			sim_link_send(&s->link[i], pkts[k], s->now);
+		}
 	while (stack_next_woken(s->host[i].st, &wake))
 		;
 }

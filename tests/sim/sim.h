@@ -47,6 +47,7 @@ struct sim_config {
 	void (*configure)(struct stack_config *cfg, const struct sim_config *sim, unsigned host);
 	uint32_t features; /* random bits for configure() */
 	time_ns time_limit;
+	bool trace; /* print every frame sent */
 };
 
 struct sim_result {

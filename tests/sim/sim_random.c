@@ -2,9 +2,9 @@
 /*
  * sim_random.c - many random transfers over random bad links; prints a table and the seeds that failed
  *
- *     sim_random [--seeds N] [--from SEED] [--verbose]
+ *     sim_random [--seeds N] [--from SEED] [--verbose] [--trace]
  *
- * A failing seed is repeated with `sim_random --seeds 1 --from SEED --verbose`.
+ * A failing seed is repeated with `sim_random --seeds 1 --from SEED --trace`, which prints every frame.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,23 +117,27 @@ static void print_table(const struct row *rows)
 int main(int argc, char **argv)
 {
 	uint64_t from = 1, seeds = 1000;
-	bool verbose = false;
+	bool verbose = false, trace = false;
 	struct row rows[PROFILES] = {0};
 	unsigned failed = 0;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
+		else if (strcmp(argv[i], "--trace") == 0)
+			trace = true;
 		else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
 			seeds = strtoull(argv[++i], NULL, 0);
 		else if (i + 1 < argc && strcmp(argv[i], "--from") == 0)
 			from = strtoull(argv[++i], NULL, 0);
 		else
-			return fprintf(stderr, "usage: %s [--seeds N] [--from SEED] [--verbose]\n", argv[0]),
+			return fprintf(stderr, "usage: %s [--seeds N] [--from SEED] [--verbose] [--trace]\n",
+				       argv[0]),
 			       2;
 	}
 	for (uint64_t seed = from; seed < from + seeds && failed < 10; seed++) {
 		struct sim_config c = random_config(seed);
+		c.trace = trace;
 		struct sim_result res = sim_run(&c);
 		struct row *r = &rows[seed % PROFILES];
 		r->runs++;
