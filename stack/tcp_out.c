@@ -589,15 +589,18 @@ bool tcp_out_window_probe(struct tcp_conn *c)
 
 void tcp_out_loss_probe(struct tcp_conn *c)
 {
-	struct rte_mbuf *m = c->sndq.unsent, *last = c->sndq.head;
+	struct rte_mbuf *m = c->sndq.unsent, *last = NULL;
 
 	if (m && tcp_mbuf_seqlen(m) <= window_room(c) && pkt_meta(m)->len <= c->mss) {
 		if (send_one(c, m))
 			advance_unsent(c, m, pkt_meta(m)->next);
 		return;
 	}
-	while (last && pkt_meta(last)->next != c->sndq.unsent)
-		last = pkt_meta(last)->next;
+	/* The probe was due before SACKs came in that do not move snd_una: what they cover is not sent again
+	 */
+	for (m = c->sndq.head; m != c->sndq.unsent; m = pkt_meta(m)->next)
+		if (!(pkt_meta(m)->flags & TCP_M_SACKED))
+			last = m;
 	if (last)
 		resend(c, last);
 }

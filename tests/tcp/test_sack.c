@@ -203,6 +203,28 @@ Test(tcp_sack, lost_tail_is_probed_before_the_rto)
 	expect_silence_until_ms(&k, 60000);
 }
 
+/* Found by simulation: the probe resent a SACKed tail, whose bytes then counted as in flight for ever. */
+Test(tcp_sack, probe_that_was_due_before_a_sack_does_not_resend_what_it_covers)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 4000);
+	advance_ms(&k, 75); /* the probe is due 80 ms and a bit after the flight */
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 3000:4000"));
+	for (unsigned ms = 0; ms < 5000; ms += 10) { /* everything sent from now on is lost, too */
+		advance_ms(&k, 10);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+			cr_assert_lt(f->seg.seq, 3000, "seq %u was resent although SACKed", f->seg.seq);
+	}
+	tcp_kit_rx(&k, SEG(.ack = 1000, .flags = "A", .opts = "nop,nop,sack 3000:4000"));
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_not_null(f);
+	cr_assert_eq(f->seg.seq, 1000);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 4000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}
+
 Test(tcp_sack, rto_forgets_nothing_that_was_sacked_unless_the_peer_reneges)
 {
 	KIT(k);
