@@ -312,16 +312,6 @@ static inline bool tcp_snd_writeable(const struct tcp_conn *c)
 	return used < c->so.sndbuf_bytes && c->so.sndbuf_bytes - used >= used / 2 && !tcp_notsent_full(c);
 }
 
-/* Socket options that each packet shows. */
-static inline void tcp_path_options(struct tcp_conn *c)
-{
-	uint8_t discover = c->so.opts.pmtudisc;
-
-	c->path.tos = c->so.tos;
-	c->path.ttl = c->so.ttl;
-	c->path.dont_fragment = discover != IP_PMTUDISC_DONT && discover < IP_PMTUDISC_INTERFACE;
-}
-
 /* Our clock in timestamp options: milliseconds, offset per connection (RFC 7323, 5.4 and 7.1). */
 static inline uint32_t tcp_ts_now(const struct stack *st, uint32_t offset)
 {
