@@ -399,3 +399,38 @@ Test(tcp_pair, full_send_buffer_is_eagain_then_writable_again)
 		tick(&p);
 	pair_stop(&p);
 }
+
+/* Request, response, close by the server: no step may wait for a timer. */
+Test(tcp_pair, a_thousand_short_connections_need_no_timer)
+{
+	struct pair p;
+	struct sock *l, *c, *s;
+	struct endpoint ep = at("198.18.0.2", 80);
+	char buf[64];
+
+	pair_start(&p, NULL);
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s); /* ARP is done now */
+	sock_close(c);
+	sock_close(s);
+	for (int i = 0; i < 1000; i++) {
+		p.now += 10 * NS_PER_US;
+		cr_assert_eq(sock_new(p.st[0], AF_INET, SOCK_STREAM, &c), 0);
+		cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+		settle(&p);
+		cr_assert_eq(sock_accept(l, &s), 0, "connection %d", i);
+		cr_assert_eq(put(c, "request", 7), 7);
+		settle(&p);
+		cr_assert_eq(get(s, buf, sizeof(buf)), 7);
+		cr_assert_eq(put(s, "response", 8), 8);
+		sock_close(s);
+		settle(&p);
+		cr_assert_eq(get(c, buf, sizeof(buf)), 8);
+		cr_assert_eq(get(c, buf, sizeof(buf)), 0);
+		sock_close(c);
+		settle(&p);
+	}
+	sock_close(l);
+	cr_assert_eq(stack_undelivered(p.st[0]) + stack_undelivered(p.st[1]), 0);
+	pair_stop(&p);
+}
