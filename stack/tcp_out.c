@@ -518,6 +518,23 @@ static bool send_new(struct tcp_conn *c)
 	return true;
 }
 
+/* RFC 5681, 4.1, as Linux: every RTO of silence halves the window, down to the initial one. */
+static void restart_after_idle(struct tcp_conn *c)
+{
+	time_ns idle = c->so.stack->now - c->data_tx_at, rto = tcp_rtt_timeout(&c->rtt);
+	uint32_t cwnd = c->cc.cwnd, least = RTE_MIN(cwnd, 10u * c->mss);
+
+	if (idle <= rto || c->data_segs_out == 0)
+		return;
+	if (tcp_cc_ops(&c->cc)->on_idle)
+		tcp_cc_ops(&c->cc)->on_idle(&c->cc, idle, c->so.stack->now);
+	if (c->cc.ssthresh < cwnd / 4 * 3)
+		c->cc.ssthresh = cwnd / 4 * 3;
+	for (; idle > rto && cwnd > least; idle -= rto)
+		cwnd /= 2;
+	c->cc.cwnd = RTE_MAX(cwnd, least);
+}
+
 static void push_data(struct tcp_conn *c)
 {
 	uint32_t before = c->snd_nxt;
@@ -534,6 +551,8 @@ static void push_data(struct tcp_conn *c)
 		if (tcp_in_flight(c) >= c->cc.cwnd || !resend(c, m))
 			break;
 	}
+	if (c->snd_una == c->snd_nxt && c->sndq.unsent)
+		restart_after_idle(c);
 	while (c->sndq.unsent) {
 		if (stack_tx_room(c->so.stack) <= TX_RESERVE) {
 			tcp_mark_dirty(c);
