@@ -3,16 +3,19 @@
  * lock.c - the slow paths of lock.h: spin for about a hold time, then sleep in the kernel
  *
  * Futexes are the shared kind, since the waiters may be in other processes. A sleeper looks up every
- * LOCK_RECHECK_MS: that bounds the damage of a wake-up lost with a killed process.
+ * LOCK_RECHECK_MS: that bounds the damage of a wake-up lost with a killed process. A lock whose owner was
+ * killed is taken over, with a warning, since what the owner was in the middle of stays half done.
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "libc.h"
 #include "lock.h"
+#include "log.h"
 
 #define LOCK_SPINS      200
 #define LOCK_RECHECK_MS 100
@@ -71,6 +74,44 @@ static bool try_take(struct shm_lock *l, uint32_t word)
 						       memory_order_relaxed);
 }
 
+bool process_is_dead(int pid)
+{
+	int saved = errno, pidfd = (int)real_syscall(SYS_pidfd_open, pid, 0, 0, 0, 0, 0), r;
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd < 0) {
+		r = errno == ESRCH;
+	} else {
+		r = real_poll(&p, 1, 0);
+		real_close(pidfd);
+	}
+	errno = saved;
+	return r > 0;
+}
+
+/* A main thread stays findable as long as its process is a zombie; pidfd_open(2) refuses all other threads.
+ */
+static bool thread_is_dead(uint32_t tid)
+{
+	int saved = errno;
+	bool gone = real_syscall(SYS_tkill, tid, 0, 0, 0, 0, 0) < 0 && errno == ESRCH;
+
+	errno = saved;
+	return gone || process_is_dead((int)tid);
+}
+
+static bool take_over(struct shm_lock *l, uint32_t tid)
+{
+	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed), owner = w & ~LOCK_WAITERS;
+
+	if (owner == 0 || !thread_is_dead(owner) ||
+	    !atomic_compare_exchange_strong_explicit(&l->word, &w, tid | LOCK_WAITERS, memory_order_acquire,
+						     memory_order_relaxed))
+		return false;
+	log_warn("thread %u was killed inside Shunt; what it was doing is left as it was", owner);
+	return true;
+}
+
 void shm_lock_slow(struct shm_lock *l, uint32_t tid)
 {
 	static const struct timespec recheck = {.tv_nsec = LOCK_RECHECK_MS * 1000000};
@@ -93,7 +134,8 @@ void shm_lock_slow(struct shm_lock *l, uint32_t tid)
 		    !atomic_compare_exchange_strong_explicit(&l->word, &w, w | LOCK_WAITERS,
 							     memory_order_relaxed, memory_order_relaxed))
 			continue;
-		futex_wait(&l->word, w | LOCK_WAITERS, &recheck);
+		if (!futex_wait(&l->word, w | LOCK_WAITERS, &recheck) && take_over(l, tid))
+			return;
 	}
 }
 

@@ -2,8 +2,7 @@
 /*
  * lock.h - a small lock that lives in shared memory: one compare-and-swap when free, a futex when not
  *
- * The word holds the owner's thread id, so that a waiter can see that the owner died (member.c decides what
- * then).
+ * The word holds the owner's thread id, so that a waiter can see that the owner died and take the lock over.
  */
 #ifndef PRELOAD_LOCK_H
 #define PRELOAD_LOCK_H
@@ -20,6 +19,9 @@ struct shm_lock {
 
 void shm_lock_slow(struct shm_lock *l, uint32_t tid);
 void shm_unlock_slow(struct shm_lock *l);
+
+/* Gone, or a zombie: a zombie's descriptors are closed. */
+bool process_is_dead(int pid);
 
 /* The calling thread's id, cached; correct after fork, which calls thread_id_forget() in the child. */
 uint32_t thread_id(void);

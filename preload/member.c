@@ -5,7 +5,6 @@
  * Leaving with data still on its way is in drain.c.
  */
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -206,19 +205,6 @@ void member_exec_failed(void)
 	}
 	free(before_exec.files);
 	before_exec.files = NULL;
-}
-
-/* Gone, or a zombie: a zombie's descriptors are closed. */
-static bool process_is_dead(int pid)
-{
-	int pidfd = (int)real_syscall(SYS_pidfd_open, pid, 0, 0, 0, 0, 0), r;
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
-
-	if (pidfd < 0)
-		return errno == ESRCH;
-	r = real_poll(&p, 1, 0);
-	real_close(pidfd);
-	return r > 0;
 }
 
 static void reap_one(struct member *m, time_ns now)

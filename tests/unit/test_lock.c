@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,4 +99,31 @@ Test(lock, wakes_all_sleepers_one_after_another)
 	for (int i = 0; i < WORKERS; i++)
 		pthread_join(t[i], NULL);
 	cr_assert_eq(l.word, 0);
+}
+
+/* Whoever waits for a lock of a killed process gets it, whether that is a zombie still or reaped already. */
+static void killed_owner(bool reaped)
+{
+	struct shm_lock *l =
+		mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		thread_id_forget();
+		shm_lock(l);
+		raise(SIGKILL);
+	}
+	waitid(P_PID, (id_t)pid, &info, WEXITED | (reaped ? 0 : WNOWAIT));
+	cr_assert_eq(l->word, (uint32_t)pid);
+	shm_lock(l);
+	cr_assert_eq(l->word & ~(1u << 31), thread_id());
+	shm_unlock(l);
+	cr_assert_eq(l->word, 0);
+}
+
+Test(lock, of_a_killed_process_is_taken_over)
+{
+	killed_owner(true);
+	killed_owner(false);
 }
