@@ -66,7 +66,7 @@ static struct member *member_claim(int pid)
 		/* Time first: UNBORN with a stale time would be reaped at once. */
 		if (!atomic_compare_exchange_strong(&m->pid, &nobody, MEMBER_REAPED))
 			continue;
-		m->unborn_at = inst_clock();
+		atomic_store(&m->unborn_at, inst_clock());
 		m->ordinal = atomic_fetch_add(&domain->n_members, 1);
 		atomic_store(&m->max_fd, -1);
 		atomic_store(&m->pid, pid);
@@ -213,7 +213,7 @@ static void reap_one(struct member *m, time_ns now)
 
 	if (pid == MEMBER_FREE || pid == MEMBER_REAPED || pid == self_pid)
 		return;
-	if (pid == MEMBER_UNBORN ? now < m->unborn_at + UNBORN_MAX_NS : !process_is_dead(pid))
+	if (pid == MEMBER_UNBORN ? now < atomic_load(&m->unborn_at) + UNBORN_MAX_NS : !process_is_dead(pid))
 		return;
 	if (!atomic_compare_exchange_strong(&m->pid, &pid, MEMBER_REAPED))
 		return;

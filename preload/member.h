@@ -21,8 +21,8 @@ enum member_pid { MEMBER_FREE = 0, MEMBER_UNBORN = -1, MEMBER_REAPED = -2 };
 struct member {
 	_Atomic int pid; /* or enum member_pid */
 	_Atomic int max_fd;
-	uint32_t ordinal;  /* how many members the family had before: spreads them over the instances */
-	time_ns unborn_at; /* when fork(2) was about to make it */
+	uint32_t ordinal; /* how many members the family had before: spreads them over the instances */
+	_Atomic uint64_t unborn_at; /* when fork(2) was about to make it */
 };
 
 /* This process's member, NULL before it has one. */

@@ -13,6 +13,7 @@
 #include "driver/driver.h"
 #include "fake_stack.h"
 #include "preload/domain.h"
+#include "preload/libc.h"
 #include "stack/netdev.h"
 #include "stack/stack.h"
 
@@ -227,6 +228,7 @@ void fake_start(unsigned n, bool sleep_fd)
 {
 	struct stack *stacks[DOMAIN_INSTS_MAX];
 
+	libc_resolve();
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 		  0);
 	assert(sh != MAP_FAILED);

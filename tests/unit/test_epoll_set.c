@@ -391,9 +391,9 @@ static void *worker(void *arg)
 		if (n == 1) {
 			struct file *f = file_get(ev.data.fd);
 
-			atomic_fetch_add(&taken, 1);
 			fake_change(f, 0, EPOLLIN);
 			mod(shared_ep, ev.data.fd, EPOLLIN | EPOLLONESHOT);
+			atomic_fetch_add(&taken, 1);
 			file_put(f);
 		}
 	}

@@ -232,6 +232,7 @@ Test(file, failed_exec_takes_everything_back)
 	cr_assert_eq(status, 0);
 }
 
+#ifndef __SANITIZE_THREAD__ /* which makes a fork of it */
 Test(file, vfork_child_is_not_a_member)
 {
 	int status = -1;
@@ -243,6 +244,7 @@ Test(file, vfork_child_is_not_a_member)
 	wait(&status);
 	cr_assert_eq(status, 0);
 }
+#endif
 
 /* A process that leaves while data is on its way: a child goes on, the exit does not wait for it. */
 Test(file, exit_drains)

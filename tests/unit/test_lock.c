@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "preload/libc.h"
 #include "preload/lock.h"
 
 #define ROUNDS  20000
@@ -37,6 +38,7 @@ Test(lock, excludes_threads)
 	static struct shared s;
 	pthread_t t[WORKERS];
 
+	libc_resolve();
 	for (int i = 0; i < WORKERS; i++)
 		pthread_create(&t[i], NULL, count_up, &s);
 	for (int i = 0; i < WORKERS; i++)
