@@ -77,6 +77,7 @@ struct driver_port {
 	uint16_t room; /* data room of the pool's mbufs, headroom included */
 	bool hugepages;
 	bool started;
+	bool running; /* ethdev is started; memif clients are not until they have a server */
 	bool guarded; /* bursts go through guard_enter() */
 	pid_t owner;  /* the process with DPDK's threads */
 	uint64_t connect_at_ms;

@@ -8,11 +8,13 @@
  * - memif unmaps without asking whether a burst is under way. net_memif's mmap() and munmap() are linked to
  * the two functions here (meson.build renames them); the second waits for the bursts, which by then see the
  * link down and do not start anew. (net_vhost does this by itself.)
+ * - Its sendmsg() is replaced too, see below.
  * - Each connection has a number. A member forked during an earlier one lacks the memory of the present one
  * and gets no packets through it rather than a fault: it sees a link that is down.
  */
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "driver/driver_priv.h"
@@ -25,6 +27,7 @@ static uint32_t generation; /* of the connection that this process could map; in
 
 void *driver_memif_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 int driver_memif_munmap(void *addr, size_t len);
+ssize_t driver_memif_sendmsg(int fd, const struct msghdr *msg, int flags);
 
 static void new_generation(void)
 {
@@ -52,6 +55,17 @@ int driver_memif_munmap(void *addr, size_t len)
 	return munmap(addr, len);
 }
 
+/*
+ * When a peer dies between connect() and our greeting, net_memif takes the failed send for a reason to close
+ * and free the channel, but leaves it registered with the interrupt thread, which then aborts the process. So
+ * sending never fails; the next receive tells the end, and that path is right.
+ */
+ssize_t driver_memif_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	ssize_t n = sendmsg(fd, msg, flags | MSG_NOSIGNAL);
+	return n < 0 ? (ssize_t)msg->msg_iov[0].iov_len : n;
+}
+
 static int link_changed(uint16_t port_id, enum rte_eth_event_type event, void *arg, void *ret)
 {
 	(void)port_id;
@@ -77,7 +91,9 @@ void guard_stop(void)
 
 bool guard_reachable(const struct driver_port *port)
 {
-	return !port->guarded ||
+	if (!port->guarded)
+		return true;
+	return port->running &&
 	       atomic_load_explicit(&port->shared->generation, memory_order_acquire) == generation;
 }
 

@@ -14,7 +14,7 @@
 
 #define LINK_WAIT_MS     2000
 #define PEER_WAIT_MS     400
-#define CONNECT_EVERY_MS 200
+#define CONNECT_EVERY_MS 500
 
 static uint16_t pick_queues(const struct driver_port *port)
 {
@@ -135,14 +135,16 @@ void port_connect_again(struct driver_port *port)
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	uint64_t now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 
-	if (getpid() != port->owner || now_ms < port->connect_at_ms)
+	if (getpid() != port->owner || access(port->link.target, F_OK) != 0)
+		return;
+	if (port->connect_at_ms == 0 && port->running) /* the handshake of the first start is under way */
+		port->connect_at_ms = now_ms + CONNECT_EVERY_MS;
+	if (now_ms < port->connect_at_ms)
 		return;
 	port->connect_at_ms = now_ms + CONNECT_EVERY_MS;
-	if (access(port->link.target, F_OK) != 0)
-		return;
 	thread_save(&thread);
 	rte_eth_dev_stop(port->id);
-	rte_eth_dev_start(port->id);
+	port->running = rte_eth_dev_start(port->id) == 0;
 	thread_restore(&thread);
 }
 
@@ -178,6 +180,7 @@ int port_start(struct driver_port *port, uint16_t mtu, char *err, size_t err_len
 		ret = setup_queues(port, queues);
 	if (ret == 0)
 		ret = rte_eth_dev_start(port->id);
+	port->running = ret == 0;
 	if (ret != 0 && port->link.kind == LINK_MEMIF && !port->link.server)
 		ret = 0; /* the server is not there yet */
 	if (ret != 0) {

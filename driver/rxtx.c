@@ -149,9 +149,8 @@ static bool link_up(struct netdev *dev)
 	struct driver_port *port = port_of(dev);
 	struct rte_eth_link link = {.link_status = RTE_ETH_LINK_DOWN};
 
-	if (!guard_reachable(port))
-		return false;
-	if (rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP)
+	if (guard_reachable(port) && rte_eth_link_get_nowait(port->id, &link) == 0 &&
+	    link.link_status == RTE_ETH_LINK_UP)
 		return true;
 	if (port->link.kind == LINK_MEMIF && !port->link.server)
 		port_connect_again(port);

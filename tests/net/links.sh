@@ -149,6 +149,7 @@ gso)
 	;;
 memif)
 	pair "memif:$dir/s,server" "memif:$dir/s"
+	gone_and_back "memif:$dir/s,server" "memif:$dir/s"
 	;;
 vhost)
 	pair "virtio_user:$dir/s" "vhost:$dir/s"

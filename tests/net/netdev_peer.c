@@ -60,11 +60,24 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+/* As the library does; it is what makes a memif client connect again. */
+static void look_after_link(struct peer *p)
+{
+	if (now_ns() < p->look_at)
+		return;
+	p->dev->ops->link_up(p->dev);
+	p->look_at = now_ns() + 100000000;
+}
+
 static void send_all(struct peer *p, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t done = 0;
-	while (done < n && now_ns() < p->give_up)
-		done += p->dev->ops->tx_burst(p->dev, 0, pkts + done, n - done);
+	while (done < n && now_ns() < p->give_up) {
+		uint16_t sent = p->dev->ops->tx_burst(p->dev, 0, pkts + done, n - done);
+		done += sent;
+		if (sent == 0)
+			look_after_link(p);
+	}
 	p->tx += done;
 	rte_pktmbuf_free_bulk(pkts + done, n - done);
 }
@@ -78,10 +91,7 @@ static uint16_t receive_or_sleep(struct peer *p, struct rte_mbuf **pkts)
 
 	if (n > 0 || p->poll)
 		return n;
-	if (now_ns() > p->look_at) { /* as the library does: it is what makes a memif client connect again */
-		ops->link_up(p->dev);
-		p->look_at = now_ns() + 100000000;
-	}
+	look_after_link(p);
 	if (fd < 0) {
 		const struct timespec nap = {.tv_nsec = 50000};
 		nanosleep(&nap, NULL);
