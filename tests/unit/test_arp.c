@@ -42,7 +42,7 @@ Test(arp, packets_wait_for_the_answer_and_leave_in_order)
 	uint8_t dst[6];
 
 	for (int i = 0; i < 3; i++)
-		ip_kit_send(so, "abc" + i, 1, &to);
+		ip_kit_send(so, &"abc"[i], 1, &to);
 	ip_kit_expect_arp(&k, REQUEST, KIT_STACK, HOST, dst);
 	cr_assert_arr_eq(dst, broadcast, 6);
 	ip_kit_silence(&k);

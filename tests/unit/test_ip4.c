@@ -349,8 +349,7 @@ Test(ip4, offload_requests_follow_dpdk)
 	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, 14);
 	tcp = (const struct rte_tcp_hdr *)(ip + 1);
 	cr_assert_eq(tcp->cksum, rte_ipv4_phdr_cksum(ip, m->ol_flags));
-	cr_assert_eq(rte_ipv4_cksum(ip), 0,
-		     "the IP header's own sum is complete");
+	cr_assert_eq(rte_ipv4_cksum(ip), 0, "the IP header's own sum is complete");
 	rte_pktmbuf_free(m);
 
 	m = tcp_packet(&k, 5000, 1448);

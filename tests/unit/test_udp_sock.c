@@ -235,7 +235,7 @@ Test(udp_sock, no_buffers_is_enobufs_and_passes)
 	IP_KIT(k);
 	struct sock *so = ip_kit_udp(&k, "0.0.0.0", 1000);
 	struct endpoint peer = ip_kit_endpoint(KIT_PEER, 5);
-	struct rte_mbuf *all[KIT_MBUFS];
+	struct rte_mbuf *all[KIT_MBUFS + 1];
 	static uint8_t data[30000];
 	unsigned n = 0;
 
