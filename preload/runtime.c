@@ -274,12 +274,17 @@ bool runtime_owns(const struct ip_addr *addr)
 	return false;
 }
 
-/* Has an interface of the kernel this address? Only then can a socket be bound to it. */
+/*
+ * Has an interface of the kernel this address? Only then is it the source of packets to itself. (A bind would
+ * not tell: it succeeds with ip_nonlocal_bind, and in a namespace that has no address at all yet.)
+ */
 static bool kernel_owns_now(be32 addr)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = addr};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = addr, .sin_port = htons(9)}, from;
 	int fd = real_socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), saved = errno;
-	bool owns = fd >= 0 && !real_bind(fd, (struct sockaddr *)&sin, sizeof(sin));
+	socklen_t len = sizeof(from);
+	bool owns = fd >= 0 && !real_connect(fd, (struct sockaddr *)&to, sizeof(to)) &&
+		    !real_getsockname(fd, (struct sockaddr *)&from, &len) && from.sin_addr.s_addr == addr;
 
 	if (fd >= 0)
 		real_close(fd);
