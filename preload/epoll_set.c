@@ -13,7 +13,8 @@
 #include "epoll_watch.h"
 #include "stack/sock.h"
 
-/* As in Linux: added to what is asked for, also when nothing is; a one-shot that has fired loses them as well. */
+/* As in Linux: added to what is asked for, also when nothing is; a one-shot that has fired loses them as
+ * well. */
 #define ALWAYS  (EPOLLERR | EPOLLHUP)
 #define PRIVATE (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
@@ -98,8 +99,8 @@ static void set_activate(struct epoll_watch *w)
 }
 
 /*
- * After dropping the set's lock: wakes one thread in epoll_wait, and all that wait for the set from outside. True
- * when there is somebody in epoll_wait, asleep or (the one who drives) about to look again.
+ * After dropping the set's lock: wakes one thread in epoll_wait, and all that wait for the set from outside.
+ * True when there is somebody in epoll_wait, asleep or (the one who drives) about to look again.
  */
 static bool set_woken(struct epoll_set *set)
 {
@@ -124,8 +125,7 @@ void epoll_file_woken(struct file *f, uint32_t bits)
 
 		shm_lock(&set->lock);
 		exclusive = w->events & EPOLLEXCLUSIVE;
-		hit = w->active && !disarmed(w) && (bits & w->events) &&
-		      !(exclusive && exclusive_done);
+		hit = w->active && !disarmed(w) && (bits & w->events) && !(exclusive && exclusive_done);
 		if (hit)
 			enqueue(set, w);
 		shm_unlock(&set->lock);

@@ -103,7 +103,7 @@ struct tcp_conn *tcp_conn_alloc(struct stack *st)
 		return NULL;
 	}
 	memset(c, 0, sizeof(*c));
-	c->rcv_mss = TCP_MSS_DEFAULT; /* until the peer shows; windows are divided by it */
+	c->rcv_mss = TCP_MSS_DEFAULT;                 /* until the peer shows; windows are divided by it */
 	c->oow_ack_at = st->now - TCP_OOW_ACK_GAP_NS; /* long enough ago */
 	t->conns++;
 	return c;

@@ -42,8 +42,11 @@ static void stack_new(int side)
 	cfg.max_tcp = 65536;
 	cfg.pool = pool;
 	cfg.pool_mbufs = MBUFS;
-	cfg.caps = (struct netdev_caps){.mac = {2, 0, 0, 0, 0, (uint8_t)(side + 1)}, .mtu = 1500, .queues = 1,
-					.tx_multi_seg = true, .csum_unneeded = true};
+	cfg.caps = (struct netdev_caps){.mac = {2, 0, 0, 0, 0, (uint8_t)(side + 1)},
+					.mtu = 1500,
+					.queues = 1,
+					.tx_multi_seg = true,
+					.csum_unneeded = true};
 	cfg.seed[0] = (uint64_t)side;
 	mem = aligned_alloc(64, stack_mem_size(&cfg));
 	memset(mem, 0, stack_mem_size(&cfg));
@@ -182,7 +185,8 @@ static void bulk(double seconds)
 		}
 		run_timers();
 	}
-	printf("bulk              %8.3f ns per byte, %.1f Gb/s\n", (double)(clock_ns() - start) / (double)bytes,
+	printf("bulk              %8.3f ns per byte, %.1f Gb/s\n",
+	       (double)(clock_ns() - start) / (double)bytes,
 	       8 * (double)bytes / (double)(clock_ns() - start));
 	sock_close(c);
 	sock_close(s);
@@ -199,7 +203,8 @@ int main(int argc, char **argv)
 	stack_new(0);
 	stack_new(1);
 	server_at = &ep;
-	if (sock_new(st[1], AF_INET, SOCK_STREAM, &listener) || sock_bind(listener, &ep) || sock_listen(listener, 64))
+	if (sock_new(st[1], AF_INET, SOCK_STREAM, &listener) || sock_bind(listener, &ep) ||
+	    sock_listen(listener, 64))
 		abort();
 	ping_pong(seconds);
 	open_close(seconds);
