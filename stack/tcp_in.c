@@ -35,29 +35,6 @@
 
 #define PAWS_IDLE_NS (24ULL * 24 * 3600 * NS_PER_SEC) /* RFC 7323, 5.5 */
 
-/* --- acknowledging --- */
-
-static void ack_now(struct tcp_conn *c)
-{
-	c->flags |= CONN_F_ACK_NOW;
-	tcp_mark_dirty(c);
-}
-
-void tcp_in_schedule_ack(struct tcp_conn *c)
-{
-	bool quick = c->flags & CONN_F_QUICK_FORCED || (c->quick && !(c->flags & CONN_F_PINGPONG));
-
-	/* More than one full segment since the last ACK (RFC 1122, 4.2.3.2) */
-	if (c->rcv_nxt - c->rcv_wup > c->rcv_mss || quick) {
-		ack_now(c);
-		return;
-	}
-	if (c->flags & CONN_F_ACK_SCHED)
-		return;
-	c->flags |= CONN_F_ACK_SCHED;
-	tcp_timer_at(c, TCP_T_DELACK, c->so.stack->now + TCP_DELACK_NS);
-}
-
 /*
  * An ACK for something that should not have come: RFC 5961's challenge, and the answer to segments outside
  * the window. Limited, so that two confused ends cannot keep each other busy.
@@ -75,7 +52,7 @@ static void challenge(struct tcp_conn *c, const struct tcp_seg *s)
 		c->oow_ack_at = now;
 	}
 	COUNT(c->so.stack, tcp_challenge_acks);
-	ack_now(c);
+	tcp_in_ack_now(c);
 }
 
 /* --- ACK processing --- */
@@ -216,212 +193,6 @@ static bool take_ack(struct tcp_conn *c, const struct tcp_seg *s)
 	return true;
 }
 
-/* --- receive autotuning (Linux: dynamic right-sizing) --- */
-
-/* A round trip as the receiver sees it: from the echo of our timestamp, else the time a window takes. */
-static void measure_rcv_rtt(struct tcp_conn *c, const struct tcp_seg *s)
-{
-	struct stack *st = c->so.stack;
-
-	if ((c->flags & CONN_F_TS) && s->opt.has_ts && s->opt.ts_ecr) {
-		uint32_t ms = tcp_ts_now(st, c->ts_offset) - s->opt.ts_ecr;
-		time_ns sample = (ms ? ms : 1) * NS_PER_MS;
-
-		if (s->len >= c->rcv_mss && ms < 60000)
-			c->rcv_rtt_ns = c->rcv_rtt_ns ? (7 * c->rcv_rtt_ns + sample) / 8 : sample;
-		return;
-	}
-	if (seq_lt(c->rcv_nxt, c->rcv_rtt_seq))
-		return;
-	if (c->rcv_rtt_seq)
-		c->rcv_rtt_ns = st->now - c->rcv_rtt_at;
-	c->rcv_rtt_seq = c->rcv_nxt + tcp_rcv_wnd(c);
-	c->rcv_rtt_at = st->now;
-}
-
-/* --- data --- */
-
-/* Bytes the segment repeats are cut off its front. */
-static void trim_front(struct tcp_seg *s, uint32_t cut)
-{
-	s->seq += cut;
-	s->off += cut;
-	s->len -= cut;
-}
-
-static void peer_fin(struct tcp_conn *c)
-{
-	c->rcv_nxt++;
-	c->so.shut |= 1;
-	tcp_reasm_clear(c);
-	switch (c->state) {
-	case TCPS_ESTABLISHED:
-		tcp_state_set(c, TCPS_CLOSE_WAIT);
-		/* Our FIN will probably follow at once: one segment for both */
-		c->flags |= CONN_F_PINGPONG;
-		tcp_in_schedule_ack(c);
-		break;
-	case TCPS_FIN_WAIT1:
-		tcp_state_set(c, TCPS_CLOSING);
-		ack_now(c);
-		break;
-	case TCPS_FIN_WAIT2:
-		tcp_out_ack(c);
-		tcp_time_wait(c);
-		return;
-	}
-	tcp_events(c);
-	sock_wake(&c->so, TCP_WAKE_ALL);
-}
-
-/* Is there memory for a segment? Out of order data gives way first. */
-static bool may_queue(struct tcp_conn *c, const struct tcp_seg *s)
-{
-	struct stack *st = c->so.stack;
-
-	if (likely(stack_may_hold(st, s->m->nb_segs)))
-		return true;
-	if (c->reasm.count)
-		tcp_reasm_drop(c);
-	if (stack_may_hold(st, s->m->nb_segs))
-		return true;
-	COUNT(st, tcp_rx_no_memory);
-	return false;
-}
-
-static bool queue_in_order(struct tcp_conn *c, struct tcp_seg *s)
-{
-	struct rte_mbuf *list, *last;
-
-	if (!may_queue(c, s))
-		return false;
-	list = tcp_rx_flatten(c, s->m, s->off, s->len, s->seq, &last);
-	s->m = NULL;
-	if (!list)
-		return false;
-	tcp_rcvq_append(c, list);
-	c->rcv_nxt += s->len;
-	c->bytes_received += s->len;
-	return true;
-}
-
-static void note_data(struct tcp_conn *c, const struct tcp_seg *s)
-{
-	c->data_segs_in++;
-	c->data_rx_at = c->so.stack->now;
-	if (s->len > c->rcv_mss)
-		c->rcv_mss = (uint16_t)RTE_MIN(s->len, (uint32_t)c->advmss);
-	measure_rcv_rtt(c, s);
-}
-
-/* EPOLLIN if enough is there; a wake-up for every arrival, as Linux. */
-static void data_ready(struct tcp_conn *c)
-{
-	if (likely(c->rcvq.bytes >= c->so.rcvlowat_bytes)) {
-		sock_events_set(&c->so, EPOLLIN);
-		sock_wake(&c->so, EPOLLIN);
-	}
-}
-
-static void out_of_order(struct tcp_conn *c, struct tcp_seg *s, bool fin)
-{
-	struct rte_mbuf *list, *last;
-
-	if (s->len && may_queue(c, s)) {
-		list = tcp_rx_flatten(c, s->m, s->off, s->len, s->seq, &last);
-		s->m = NULL;
-		tcp_reasm_insert(c, list, fin);
-	}
-	/* A sender without SACK counts ACKs, so each segment gets its own; SACK blocks say it all at once */
-	if (c->flags & CONN_F_SACK)
-		ack_now(c);
-	else
-		tcp_out_ack(c);
-}
-
-/* Payload and FIN, already known to touch the window. */
-static void take_data(struct tcp_conn *c, struct tcp_seg *s)
-{
-	bool fin = s->flags & SEG_FIN;
-	uint32_t room;
-
-	if (s->len == 0 && !fin)
-		return;
-	if (seq_lt(s->seq, c->rcv_nxt)) {
-		uint32_t cut = c->rcv_nxt - s->seq;
-
-		if (seq_leq(tcp_seg_end(s), c->rcv_nxt)) {
-			/* All of it is here already: our ACK was lost, or it is a probe */
-			tcp_reasm_duplicate(c, s->seq, s->seq + s->len);
-			c->quick = TCP_QUICKACKS;
-			ack_now(c);
-			return;
-		}
-		tcp_reasm_duplicate(c, s->seq, c->rcv_nxt);
-		trim_front(s, cut);
-	}
-	room = c->rcv_adv - s->seq;
-	if (seq_geq(s->seq, c->rcv_adv))
-		room = 0;
-	if (s->len > room) {
-		s->len = room;
-		fin = false;
-		if (room == 0) {
-			ack_now(c); /* a zero window probe */
-			return;
-		}
-	}
-	note_data(c, s);
-	if (s->seq != c->rcv_nxt) {
-		out_of_order(c, s, fin);
-		return;
-	}
-	if (s->len) {
-		if (!queue_in_order(c, s)) {
-			ack_now(c);
-			return;
-		}
-		/* RFC 5681, 4.2: what fills a hole is acknowledged at once */
-		if (c->reasm.head) {
-			fin |= tcp_reasm_deliver(c);
-			ack_now(c);
-		}
-		data_ready(c);
-		tcp_in_schedule_ack(c);
-	}
-	if (fin)
-		peer_fin(c);
-}
-
-/* RFC 9293, 3.10.7.4, sixth; the pointer as BSD and Linux read it, one past the byte. */
-static void take_urgent(struct tcp_conn *c, const struct tcp_seg *s)
-{
-	uint32_t at = s->seq + s->urg_ptr - 1, into;
-
-	if (s->urg_ptr == 0)
-		return;
-	if (seq_lt(at, c->copied_seq) || seq_lt(at, c->rcv_nxt))
-		goto byte;
-	if (!(c->urg_data && !seq_gt(at, c->urg_seq))) {
-		c->urg_seq = at;
-		c->urg_data = TCP_URG_NOTYET;
-	}
-byte:
-	if (c->urg_data != TCP_URG_NOTYET)
-		return;
-	into = c->urg_seq - s->seq;
-	if (into < s->len) {
-		uint8_t b;
-		const uint8_t *p = rte_pktmbuf_read(s->m, s->off + into, 1, &b);
-
-		if (!p)
-			return;
-		c->urg_data = TCP_URG_VALID | *p;
-		sock_events_set(&c->so, EPOLLPRI);
-		sock_wake(&c->so, EPOLLPRI);
-	}
-}
-
 /* --- the states --- */
 
 void tcp_in_take_syn(struct tcp_conn *c, const struct tcp_seg *s)
@@ -459,6 +230,16 @@ void tcp_in_take_syn(struct tcp_conn *c, const struct tcp_seg *s)
 	c->rcv_adv = c->rcv_nxt + tcp_initial_window(c);
 }
 
+/* From the SYN to its answer; 0 when it is not known which SYN was answered (Karn). */
+static time_ns handshake_rtt(const struct tcp_conn *c)
+{
+	time_ns rtt = c->so.stack->now - c->data_tx_at;
+
+	if (c->recover.retries)
+		return 0;
+	return rtt ? rtt : 1;
+}
+
 /* RFC 9293, 3.10.7.3. Returns true when the segment may also carry data. */
 static bool in_syn_sent(struct tcp_conn *c, struct tcp_seg *s)
 {
@@ -474,14 +255,12 @@ static bool in_syn_sent(struct tcp_conn *c, struct tcp_seg *s)
 	if (!(s->flags & SEG_SYN))
 		return false;
 	if (s->flags & SEG_ACK) {
-		time_ns rtt = c->recover.retries ? 0 : c->so.stack->now - c->data_tx_at;
+		time_ns rtt = handshake_rtt(c);
 
 		tcp_in_take_syn(c, s);
 		c->snd_una = s->ack;
-		tcp_established(c, rtt ? rtt : 1);
-		if (c->recover.retries)
-			c->rtt.srtt_ns = 0;
-		ack_now(c);
+		tcp_established(c, rtt);
+		tcp_in_ack_now(c);
 		sock_wake(&c->so, TCP_WAKE_ALL);
 		s->seq++;
 		s->flags &= ~SEG_SYN;
@@ -499,7 +278,6 @@ static bool in_syn_sent(struct tcp_conn *c, struct tcp_seg *s)
 static bool in_syn_recv(struct tcp_conn *c, struct tcp_seg *s)
 {
 	struct tcp_conn *l = c->parent;
-	time_ns rtt;
 
 	if (s->ack != c->snd_nxt) {
 		tcp_out_reset_for(c->so.stack, s);
@@ -511,11 +289,10 @@ static bool in_syn_recv(struct tcp_conn *c, struct tcp_seg *s)
 		return false;
 	if (l && !tcp_listen_promote(c))
 		return false;
-	rtt = c->recover.retries ? 0 : c->so.stack->now - c->data_tx_at;
 	c->snd_una = s->ack;
 	c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
 	c->snd_wl1 = s->seq;
-	tcp_established(c, c->recover.retries ? 0 : rtt ? rtt : 1);
+	tcp_established(c, handshake_rtt(c));
 	if (!l)
 		sock_wake(&c->so, TCP_WAKE_ALL);
 	return true;
@@ -648,11 +425,11 @@ static void in_synchronized(struct tcp_conn *c, struct tcp_seg *s)
 	    !closing_states(c))
 		return;
 	if (unlikely(s->flags & SEG_URG))
-		take_urgent(c, s);
+		tcp_in_urgent(c, s);
 	if (!tcp_in_states(c, TCPS_RECEIVES)) {
 		/* The peer's FIN again: our ACK of it was lost */
 		if (tcp_seg_end(s) != s->seq)
-			ack_now(c);
+			tcp_in_ack_now(c);
 		return;
 	}
 	/* Nobody will read it any more: say so (RFC 9293, 3.10.7.4; RFC 2525, 2.17) */
@@ -661,7 +438,7 @@ static void in_synchronized(struct tcp_conn *c, struct tcp_seg *s)
 		tcp_abort(c, ECONNRESET);
 		return;
 	}
-	take_data(c, s);
+	tcp_in_data(c, s);
 }
 
 /*
@@ -684,13 +461,7 @@ static bool predicted(struct tcp_conn *c, struct tcp_seg *s)
 		return true;
 	if (s->len == 0)
 		return true;
-	note_data(c, s);
-	if (queue_in_order(c, s)) {
-		data_ready(c);
-		tcp_in_schedule_ack(c);
-	} else {
-		ack_now(c);
-	}
+	tcp_in_predicted_data(c, s);
 	return true;
 }
 
@@ -780,7 +551,7 @@ void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 		if (c->state != TCPS_SYN_SENT)
 			in_synchronized(c, &s);
 		else if (in_syn_sent(c, &s))
-			take_data(c, &s);
+			tcp_in_data(c, &s);
 		tcp_conn_reap(c);
 	}
 out:
@@ -811,30 +582,4 @@ void tcp_icmp_error(struct stack *st, const struct endpoint *local, const struct
 		return;
 	}
 	c->last_err_soft = (uint8_t)err;
-}
-
-void tcp_flush(struct stack *st)
-{
-	struct tcp_table *t = st->tcp;
-	struct tcp_conn *c, *end = NULL;
-
-	if (unlikely(t->starved != NULL))
-		tcp_sndq_feed_starved(st);
-	while ((c = t->dirty_head) != NULL && c != end) {
-		tcp_unmark_dirty(c);
-		tcp_out_push(c);
-		/* Marked again: the transmit queue is full, the rest waits for its turn */
-		if (c->dirty_pprev && !end)
-			end = c;
-	}
-}
-
-bool tcp_flush_needed(const struct stack *st)
-{
-	return st->tcp->dirty_head != NULL;
-}
-
-unsigned tcp_undelivered(const struct stack *st)
-{
-	return st->tcp->undelivered;
 }

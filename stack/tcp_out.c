@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <rte_tcp.h>
 
+#include "tcp.h"
 #include "tcp_conn.h"
 #include "tcp_recover.h"
 #include "tcp_seg.h"
@@ -622,4 +623,34 @@ void tcp_out_loss_probe(struct tcp_conn *c)
 			last = m;
 	if (last)
 		resend(c, last);
+}
+
+/* --- the dirty list --- */
+
+void tcp_flush(struct stack *st)
+{
+	struct tcp_table *t = st->tcp;
+	struct tcp_conn *c, *end = NULL;
+
+	if (unlikely(t->starved != NULL))
+		tcp_sndq_feed_starved(st);
+	while ((c = t->dirty_head) != NULL && c != end) {
+		tcp_unmark_dirty(c);
+		tcp_out_push(c);
+		/* Marked again: the transmit queue is full, the rest waits for its turn */
+		if (c->dirty_pprev && !end)
+			end = c;
+	}
+}
+
+bool tcp_flush_needed(const struct stack *st)
+{
+	const struct tcp_table *t = st->tcp;
+
+	return t->dirty_head != NULL || unlikely(t->starved != NULL && tcp_sndq_may_feed(st));
+}
+
+unsigned tcp_undelivered(const struct stack *st)
+{
+	return st->tcp->undelivered;
 }

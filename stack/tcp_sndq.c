@@ -269,11 +269,16 @@ void tcp_sndq_clear(struct tcp_conn *c)
 	memset(q, 0, sizeof(*q));
 }
 
+bool tcp_sndq_may_feed(const struct stack *st)
+{
+	return stack_may_hold(st, ALLOC_BURST);
+}
+
 void tcp_sndq_feed_starved(struct stack *st)
 {
 	struct tcp_table *t = st->tcp;
 
-	while (t->starved && stack_may_hold(st, ALLOC_BURST)) {
+	while (t->starved && tcp_sndq_may_feed(st)) {
 		struct tcp_conn *c = t->starved;
 
 		t->starved = c->qnext;

@@ -60,6 +60,7 @@ void tcp_sndq_clear(struct tcp_conn *c);
 
 /* Wakes writers that found the pool empty, if it no longer is. */
 struct stack;
+bool tcp_sndq_may_feed(const struct stack *st);
 void tcp_sndq_feed_starved(struct stack *st);
 
 #endif

@@ -82,6 +82,8 @@ void tcp_established(struct tcp_conn *c, uint64_t rtt_ns)
 	c->deadline[TCP_T_REXMIT] = TIME_NEVER;
 	tcp_sync_mss(c);
 	tcp_cc_init(&c->cc, c->cc.algorithm, c->mss);
+	/* RFC 6298, 5.7: a SYN that went out twice tells no round trip, and its backoff ends here */
+	tcp_rtt_init(&c->rtt);
 	if (rtt_ns)
 		tcp_rtt_sample(&c->rtt, rtt_ns, st->now);
 	c->rcv_mss = RTE_MIN(c->mss, (uint16_t)TCP_MSS_DEFAULT);
