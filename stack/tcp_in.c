@@ -19,6 +19,7 @@
 #include <string.h>
 #include <rte_tcp.h>
 
+#include "route.h"
 #include "tcp.h"
 #include "tcp_conn.h"
 #include "tcp_listen.h"
@@ -571,6 +572,7 @@ void tcp_icmp_error(struct stack *st, const struct endpoint *local, const struct
 		if (mtu >= c->path.mtu || mtu < 40 + TCP_MSS_MIN || !tcp_in_states(c, TCPS_SENDS))
 			return;
 		c->path.mtu = mtu;
+		route_mtu_learn(st, c->path.dst, mtu); /* for connections to come */
 		tcp_sync_mss(c);
 		tcp_recover_on_mtu(c);
 		tcp_mark_dirty(c);
