@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -28,6 +29,8 @@
 #define ARGS_MAX    48
 #define FDS_WANTED  64 /* EAL panics, that is aborts the program, when it cannot make its few descriptors */
 #define LOGLINE_MAX 256
+#define HUGE_PAGE   (2u << 20)
+#define HUGE_SPARE  (8u << 20) /* what EAL allocates beyond -m */
 
 static struct {
 	bool tried;
@@ -113,17 +116,26 @@ static size_t hugepages_free(void)
 	return most;
 }
 
+/* EAL cannot be started a second time when it finds that others were quicker or a limit applies: ask before.
+ */
+static bool hugepages_reservable(size_t bytes)
+{
+	void *p = mmap(NULL, RTE_ALIGN_CEIL(bytes, HUGE_PAGE), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	return p != MAP_FAILED && munmap(p, RTE_ALIGN_CEIL(bytes, HUGE_PAGE)) == 0;
+}
+
 static int choose_hugepages(const struct driver_config *cfg, size_t mem_bytes, char *err, size_t err_len)
 {
 	size_t have = cfg->hugepages == DRIVER_HUGE_OFF ? 0 : hugepages_free();
 
-	eal.hugepages = have >= mem_bytes;
+	eal.hugepages = have >= mem_bytes + HUGE_SPARE && hugepages_reservable(mem_bytes + HUGE_SPARE);
 	if (eal.hugepages || cfg->hugepages != DRIVER_HUGE_ON)
 		return 0;
 	driver_say(err, err_len,
 		   "hugepages=on needs %zu MB of free hugepages, there are %zu MB: write %zu to "
 		   "/proc/sys/vm/nr_hugepages, or set hugepages=auto",
-		   mem_bytes >> 20, have >> 20, (mem_bytes >> 21) + 1);
+		   (mem_bytes + HUGE_SPARE) >> 20, have >> 20, ((mem_bytes + HUGE_SPARE) >> 21) + 1);
 	return -ENOMEM;
 }
 
