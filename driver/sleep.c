@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <rte_atomic.h>
 #include <rte_eth_vhost.h>
 #include <rte_vhost.h>
 
@@ -188,7 +189,13 @@ static bool has_interrupts(const struct driver_port *port)
 int sleep_arm(struct netdev *dev, uint16_t q)
 {
 	struct driver_port *port = port_of(dev);
-	return has_interrupts(port) ? rte_eth_dev_rx_intr_enable(port->id, q) : 0;
+	if (!has_interrupts(port))
+		return 0;
+	int ret = rte_eth_dev_rx_intr_enable(port->id, q);
+	/* Neither vhost nor virtio orders this store before the look at the ring that follows: without a
+	 * fence the other end may see the flag too late, and we its frame too late. */
+	rte_mb();
+	return ret;
 }
 
 /* vhost's event descriptor is an epoll set around the guest's kick, which nobody reads but us. */
