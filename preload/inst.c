@@ -257,12 +257,17 @@ bool inst_sleep_begin(struct inst *in, time_ns *until)
 	return n == 0;
 }
 
-void inst_sleep_end(struct inst *in)
+void inst_sleep_end(struct inst *in, unsigned slot)
 {
+	uint32_t driver;
+
 	if (!device->caps.rx_sleep)
 		return;
 	take(in);
-	device->ops->rx_disarm(device, in->index);
+	driver = atomic_load(&in->driver_slot);
+	/* Somebody else has taken the role over and armed the device for its own sleep: leave it so. */
+	if (driver == 0 || driver == slot + 1)
+		device->ops->rx_disarm(device, in->index);
 	give(in);
 }
 

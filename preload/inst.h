@@ -74,10 +74,11 @@ unsigned inst_try_poll(struct inst *in);
 
 /*
  * Puts the device to sleep under the lock: arms the queue, polls once more. Returns true when the thread may
- * sleep on inst_sleep_fd() until *until; false when packets came meanwhile.
+ * sleep on inst_sleep_fd() until *until; false when packets came meanwhile. The end disarms the queue, unless
+ * another slot has taken the driver's role meanwhile and sleeps on it.
  */
 bool inst_sleep_begin(struct inst *in, time_ns *until);
-void inst_sleep_end(struct inst *in);
+void inst_sleep_end(struct inst *in, unsigned slot);
 
 /* -1: the device has none, nap instead. */
 int inst_sleep_fd(const struct inst *in);

@@ -249,7 +249,7 @@ static int sleep_once(struct waiter *w, time_ns now, time_ns deadline)
 		r = sleep_in_kernel(w, fds, n, until);
 	for (unsigned i = 0; i < domain->n_insts; i++)
 		if (w->roles & (1u << i))
-			inst_sleep_end(&domain->insts[i]);
+			inst_sleep_end(&domain->insts[i], w->slot);
 	if (w->slot != SLOT_NONE)
 		slot_sleep_end(w->slot);
 	if (r <= 0)
