@@ -121,7 +121,8 @@ def sample(place, workload, seconds, scratch, cores):
     """Full load: {"value", "cpu_us" per request or None, "note", "start_line"}."""
     with Server(place, workload, scratch, cores) as server:
         try:
-            workload.parse(run_client(place, workload.client(workload.warm_up_s), cores[1], 2))
+            if workload.warm_up_s:
+                workload.parse(run_client(place, workload.client(workload.warm_up_s), cores[1], 2))
             argv = workload.client(seconds)
             before = cpu_seconds(server.process.pid)
             value, requests, note = workload.parse(run_client(place, argv, cores[1], seconds))
