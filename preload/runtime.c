@@ -69,7 +69,9 @@ static int open_driver(struct start *s)
 		.offload_tso = cfg->tso,
 		.offload_lro = cfg->lro,
 		.eal_args = cfg->eal_args[0] ? cfg->eal_args : NULL,
-		.log_level = cfg->log == CONFIG_LOG_DEBUG ? 7 : 3, /* RTE_LOG_INFO, RTE_LOG_CRIT: an error is told by our own line */
+		.log_level = cfg->log == CONFIG_LOG_DEBUG
+				     ? 7
+				     : 3, /* RTE_LOG_INFO, RTE_LOG_CRIT: an error is told by our own line */
 	};
 	int err;
 

@@ -9,7 +9,7 @@
 top=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
 
 packages_build='gcc clang meson ninja-build pkg-config libdpdk-dev libcriterion-dev libnuma-dev libbsd-dev libarchive-dev'
-packages_test='clang-format python3 iproute2 ethtool util-linux procps curl wrk redis-server redis-tools nginx-light
+packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping curl wrk redis-server redis-tools nginx-light
 	memcached iperf3 nodejs openssl'
 
 say()
