@@ -144,7 +144,7 @@ struct tcp_recover {
 
 struct tcp_listener {
 	struct tcp_conn *accept_head, *accept_tail; /* linked by qnext */
-	struct tcp_conn *embryos;                   /* in SYN_RECV, linked by qnext/qpprev */
+	struct tcp_conn *embryos, **embryo_tail;    /* in SYN_RECV, oldest first, by qnext/qpprev */
 	struct tcp_conn *next, **pprev;             /* of the table's listeners of this port */
 	uint32_t accept_count, embryo_count, backlog;
 	uint8_t cc_algorithm; /* of its children: TCP_CONGESTION set before accept(2) */

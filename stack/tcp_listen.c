@@ -46,6 +46,7 @@ int tcp_listen_start(struct tcp_conn *c, int backlog)
 	cc = c->cc.algorithm;
 	memset(&c->listen, 0, sizeof(c->listen));
 	c->listen.cc_algorithm = cc;
+	c->listen.embryo_tail = &c->listen.embryos;
 	c->listen.backlog = limit_backlog(st, backlog);
 	c->so.kind = SOCK_KIND_TCP_LISTEN;
 	c->so.shut = 0;
@@ -60,11 +61,10 @@ int tcp_listen_start(struct tcp_conn *c, int backlog)
 
 static void embryo_add(struct tcp_conn *l, struct tcp_conn *c)
 {
-	c->qnext = l->listen.embryos;
-	c->qpprev = &l->listen.embryos;
-	if (c->qnext)
-		c->qnext->qpprev = &c->qnext;
-	l->listen.embryos = c;
+	c->qnext = NULL;
+	c->qpprev = l->listen.embryo_tail;
+	*l->listen.embryo_tail = c;
+	l->listen.embryo_tail = &c->qnext;
 	l->listen.embryo_count++;
 	c->parent = l;
 }
@@ -74,6 +74,8 @@ static void embryo_remove(struct tcp_conn *c)
 	*c->qpprev = c->qnext;
 	if (c->qnext)
 		c->qnext->qpprev = c->qpprev;
+	else
+		c->parent->listen.embryo_tail = c->qpprev;
 	c->qpprev = NULL;
 	c->qnext = NULL;
 	c->parent->listen.embryo_count--;
@@ -195,6 +197,21 @@ static void inherit(struct tcp_conn *c, const struct tcp_conn *l, const struct t
 	c->user_mss = l->user_mss;
 }
 
+/*
+ * Linux answers with cookies when its SYN queue is full. Giving up the oldest half-open connection has the
+ * same effect: a flood that never finishes handshakes pushes out itself, a true client is done within a round
+ * trip.
+ */
+static void drop_oldest_embryo(struct tcp_conn *l)
+{
+	struct tcp_conn *c = l->listen.embryos;
+
+	if (!c)
+		return;
+	tcp_done(c, 0);
+	tcp_conn_free(c);
+}
+
 void tcp_listen_syn(struct tcp_conn *l, const struct tcp_seg *seg, uint32_t isn)
 {
 	struct stack *st = l->so.stack;
@@ -205,11 +222,9 @@ void tcp_listen_syn(struct tcp_conn *l, const struct tcp_seg *seg, uint32_t isn)
 		COUNT(st, tcp_listen_overflows);
 		return;
 	}
-	/* Linux stops at the backlog and then answers with cookies: either way the legitimate client gets in
-	 */
 	if (l->listen.embryo_count >= cfg->tcp_max_syn_backlog) {
 		COUNT(st, tcp_syn_queue_full);
-		return;
+		drop_oldest_embryo(l);
 	}
 	c = tcp_conn_alloc(st);
 	if (!c)

@@ -3,10 +3,9 @@
  * tcp_listen.h - listening sockets: SYNs in, established connections out
  *
  * A connection that a SYN opened is a full struct tcp_conn in SYN_RECV from the start (an "embryo"), on its
- * listener's list of embryos; the handshake's last ACK moves it to the accept queue. Both are bounded as
- * Linux bounds them: embryos by tcp_max_syn_backlog, the accept queue by backlog + 1; a SYN that finds either
- * full is dropped, and so is a last ACK that finds the accept queue full (the peer's or our retransmission
- * tries again).
+ * listener's list of embryos; the handshake's last ACK moves it to the accept queue. Embryos are bounded by
+ * tcp_max_syn_backlog (one more pushes out the oldest), the accept queue by backlog + 1: a SYN or a last ACK
+ * that finds it full is dropped, as on Linux, and the peer's or our retransmission tries again.
  */
 #ifndef STACK_TCP_LISTEN_H
 #define STACK_TCP_LISTEN_H

@@ -491,3 +491,46 @@ Test(tcp_pair, super_segments_over_a_slow_device)
 		pair_stop(&p);
 	}
 }
+
+static void small_syn_queue(struct stack_config *cfg)
+{
+	cfg->tcp_max_syn_backlog = 8;
+}
+
+/* Half-open connections that nobody finishes do not keep others out, and are all gone in the end. */
+Test(tcp_pair, flood_of_syns_does_not_keep_a_client_out)
+{
+	struct pair p;
+	struct sock *l, *c, *s, *flood[100];
+	struct endpoint ep = at("198.18.0.2", 80);
+	struct rte_mbuf *out[64];
+
+	pair_start(&p, small_syn_queue);
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s);
+	for (unsigned i = 0; i < 100; i++) {
+		cr_assert_eq(sock_new(p.st[0], AF_INET, SOCK_STREAM, &flood[i]), 0);
+		cr_assert_eq(sock_connect(flood[i], &ep), -EINPROGRESS);
+		for (unsigned n = stack_output(p.st[0], out, 64), k = 0; k < n; k++) {
+			struct rte_mbuf *copy = rte_pktmbuf_copy(out[k], p.pool, 0, UINT32_MAX);
+
+			rte_pktmbuf_free(out[k]);
+			stack_input(p.st[1], &copy, 1, p.now);
+		}
+		/* What the server answers is lost */
+		for (unsigned n = stack_output(p.st[1], out, 64), k = 0; k < n; k++)
+			rte_pktmbuf_free(out[k]);
+	}
+	cr_assert_eq(p.st[1]->counters[COUNTER_tcp_syn_queue_full], 92);
+	sock_close(c);
+	sock_close(s);
+	connected(&p, l, &c, &s);
+	stream(&p, c, s, 10000);
+	for (unsigned i = 0; i < 100; i++)
+		sock_close(flood[i]);
+	sock_close(c);
+	sock_close(s);
+	sock_close(l);
+	settle(&p);
+	pair_stop(&p);
+}
