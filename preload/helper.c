@@ -187,7 +187,11 @@ void helper_kick_slow(void)
 
 void helper_stop(void)
 {
+	uint32_t none = HELPER_NONE;
+
 	atomic_store(&stopping, true);
+	if (atomic_compare_exchange_strong(&helper_state, &none, HELPER_OFF))
+		return; /* and it is not made any more */
 	for (unsigned ms = 0; atomic_load(&running) && ms < STOP_WAIT_MS; ms++) {
 		static const struct timespec one_ms = {.tv_nsec = NS_PER_MS};
 		uint32_t state = HELPER_PARKED, slot = atomic_load(&own_slot);
