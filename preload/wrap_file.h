@@ -26,7 +26,7 @@ static inline void file_release(struct file **f)
 		int saved_errno_ = errno;                                                                    \
 		ssize_t value_;                                                                              \
 		{                                                                                            \
-			struct file *held_ __attribute__((cleanup(file_release))) = (f);                     \
+			struct file *held_ __attribute__((cleanup(file_release), unused)) = (f);             \
 			value_ = (call);                                                                     \
 		}                                                                                            \
 		result(value_, saved_errno_);                                                                \
