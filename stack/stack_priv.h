@@ -103,6 +103,19 @@ static inline bool stack_may_hold(const struct stack *st, uint32_t more)
 	return st->held_mbufs + more <= st->hold_max;
 }
 
+/* The same for what programs write: less, so that writers whose peers read nothing leave room to receive. */
+static inline bool stack_may_write(const struct stack *st, uint32_t more)
+{
+	return st->held_mbufs + more <= st->hold_max - st->hold_max / 4;
+}
+
+/* And for a queue that is empty: a little more, so that others' full queues do not stop those who are served.
+ */
+static inline bool stack_may_hold_first(const struct stack *st, uint32_t more)
+{
+	return st->held_mbufs + more <= st->hold_max + st->hold_max / 6;
+}
+
 /* Adds `bits` to the wake-ups that stack_next_woken() reports, for edge-triggered watchers too (see sock.h).
  */
 static inline void sock_wake(struct sock *so, uint32_t bits)

@@ -109,7 +109,7 @@ static bool may_queue(struct tcp_conn *c, const struct tcp_seg *s)
 		return true;
 	if (c->reasm.count)
 		tcp_reasm_drop(c);
-	if (stack_may_hold(st, s->m->nb_segs))
+	if (stack_may_hold(st, s->m->nb_segs) || (!c->rcvq.count && stack_may_hold_first(st, s->m->nb_segs)))
 		return true;
 	COUNT(st, tcp_rx_no_memory);
 	return false;

@@ -13,6 +13,8 @@
 #include "tcp_conn.h"
 #include "tcp_in.h"
 #include "tcp_out.h"
+#include "tcp_rcvq.h"
+#include "tcp_reasm.h"
 #include "tcp_seg.h"
 #include "tcp_state.h"
 #include "tcp_table.h"
@@ -43,6 +45,9 @@ int tcp_listen_start(struct tcp_conn *c, int backlog)
 	} else if (tcp_port_conflict(c, c->so.local.port)) {
 		return -EADDRINUSE;
 	}
+	/* What a connection that was reset left unread */
+	tcp_rcvq_clear(c);
+	tcp_reasm_clear(c);
 	cc = c->cc.algorithm;
 	memset(&c->listen, 0, sizeof(c->listen));
 	c->listen.cc_algorithm = cc;

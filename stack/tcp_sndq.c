@@ -131,7 +131,8 @@ size_t tcp_sndq_write(struct tcp_conn *c, struct tcp_iov_cursor *cur, size_t byt
 			break;
 		}
 		n = RTE_MIN(n, (c->so.sndbuf_bytes - tcp_sndq_mem(c)) / (room + TCP_MBUF_CHARGE) + 1);
-		if (!stack_may_hold(st, n) || rte_pktmbuf_alloc_bulk(st->cfg.pool, ms, n) != 0) {
+		if (!(c->sndq.count ? stack_may_write(st, n) : stack_may_hold_first(st, n)) ||
+		    rte_pktmbuf_alloc_bulk(st->cfg.pool, ms, n) != 0) {
 			tcp_sndq_starve(c);
 			break;
 		}
@@ -271,7 +272,7 @@ void tcp_sndq_clear(struct tcp_conn *c)
 
 bool tcp_sndq_may_feed(const struct stack *st)
 {
-	return stack_may_hold(st, ALLOC_BURST);
+	return stack_may_write(st, ALLOC_BURST);
 }
 
 void tcp_sndq_feed_starved(struct stack *st)

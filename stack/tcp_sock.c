@@ -118,6 +118,7 @@ static int connect_again(struct tcp_conn *c)
 	}
 	c->flags &= ~CONN_F_CONNECTING;
 	err = c->so.error ? -c->so.error : -ECONNABORTED;
+	restart(c); /* Linux disconnects here: nothing of the failed connection stays */
 	c->so.error = 0;
 	tcp_events(c);
 	return err;
@@ -295,7 +296,7 @@ ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list)
 		sock_events_clear(so, EPOLLOUT);
 		return -EAGAIN;
 	}
-	for (; n && total < bytes && stack_may_hold(st, (uint32_t)n); n--) {
+	for (; n && total < bytes && stack_may_write(st, (uint32_t)n); n--) {
 		struct rte_mbuf *m = stack_mbuf_alloc(st);
 		struct pkt_meta *meta;
 
