@@ -140,6 +140,21 @@ static void set_int(struct sock *so, int level, int name, int value)
 	(void)sock_setopt(so, level, name, &value, sizeof value);
 }
 
+/* The options a program sets on its end. An aborting side's RST may get lost: then only keep-alive ends the
+ * other. */
+static void set_options(const struct sim *s, unsigned i)
+{
+	struct sock *so = s->host[i].so;
+
+	if (s->cfg->program[i].nodelay)
+		set_int(so, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (s->cfg->program[!i].end == SIM_END_ABORT) {
+		set_int(so, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+		set_int(so, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+		set_int(so, SOL_SOCKET, SO_KEEPALIVE, 1);
+	}
+}
+
 static void connect_hosts(struct sim *s)
 {
 	struct endpoint any = {.addr = ip_addr_any(), .port = htons(PORT)};
@@ -150,8 +165,7 @@ static void connect_hosts(struct sim *s)
 	    sock_listen(b->listener, 4) || sock_new(a->st, AF_INET, SOCK_STREAM, &a->so) ||
 	    sock_connect(a->so, &peer) != -EINPROGRESS)
 		fail(s, "the sockets could not be set up");
-	if (a->prog.cfg->nodelay)
-		set_int(a->so, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_options(s, 0);
 }
 
 /* --- the programs ------------------------------------------------------------------------------------------
@@ -169,7 +183,7 @@ static void ended_with(struct sim *s, struct host *h, int error)
 
 	h->prog.error = error;
 	h->prog.eof = h->prog.reset = true;
-	if (!may || (error != ECONNRESET && error != EPIPE))
+	if (!may || (error != ECONNRESET && error != EPIPE && error != ETIMEDOUT))
 		fail(s, "host %d: %s after %lu bytes sent, %lu received", (int)(h - s->host), strerror(error),
 		     (unsigned long)h->prog.sent, (unsigned long)h->prog.received);
 }
@@ -256,8 +270,7 @@ static void program_runs(struct sim *s, struct host *h)
 			h->so = NULL;
 			return fail(s, "EPOLLIN on the listener but nothing to accept");
 		}
-		if (p->cfg->nodelay)
-			set_int(h->so, IPPROTO_TCP, TCP_NODELAY, 1);
+		set_options(s, (unsigned)(h - s->host));
 	}
 	if (!h->so)
 		return;
