@@ -22,6 +22,7 @@
 #include "domain.h"
 #include "driver/driver.h"
 #include "fd_guard.h"
+#include "host_secret.h"
 #include "inside.h"
 #include "libc.h"
 #include "log.h"
@@ -88,7 +89,8 @@ static int open_driver(struct start *s)
 	return 0;
 }
 
-static int make_stack(struct start *s, unsigned queue, unsigned queues, const uint64_t *seed)
+static int make_stack(struct start *s, unsigned queue, unsigned queues, const uint64_t *seed,
+		      const uint64_t *isn_secret)
 {
 	struct stack_config sc;
 	void *mem;
@@ -102,6 +104,7 @@ static int make_stack(struct start *s, unsigned queue, unsigned queues, const ui
 	sc.queue = queue;
 	sc.queues = queues;
 	memcpy(sc.seed, seed, sizeof(sc.seed));
+	memcpy(sc.isn_secret, isn_secret, sizeof(sc.isn_secret));
 	s->stack_bytes = stack_mem_size(&sc);
 	mem = mmap(NULL, s->stack_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED) {
@@ -121,14 +124,15 @@ static int make_stack(struct start *s, unsigned queue, unsigned queues, const ui
 static int make_stacks(struct start *s)
 {
 	unsigned queues = s->dev->caps.queues;
-	uint64_t seed[2];
+	uint64_t seed[2], isn_secret[2];
 
 	if (queues > DOMAIN_INSTS_MAX)
 		queues = DOMAIN_INSTS_MAX;
 	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
 		seed[0] = inst_clock();
+	host_secret(isn_secret);
 	for (unsigned q = 0; q < queues; q++) {
-		int err = make_stack(s, q, queues, seed);
+		int err = make_stack(s, q, queues, seed, isn_secret);
 
 		if (err)
 			return err;

@@ -53,7 +53,13 @@ struct stack_config {
 	struct netdev_caps caps;
 	uint16_t queue;   /* which queue pair of the device this instance drives */
 	uint16_t queues;  /* how many instances share the address: ephemeral ports are split among them */
-	uint64_t seed[2]; /* secret; keys ISN (RFC 6528), ports (RFC 6056), hashes */
+	uint64_t seed[2]; /* secret; keys ports (RFC 6056) and hashes */
+	/*
+	 * Secret; keys ISN (RFC 6528) and timestamp offsets. The same for all stacks of a host until it
+	 * reboots, as the kernel's is: a restarted program may meet its peer's TIME-WAIT, which takes a SYN
+	 * only if sequence numbers and timestamps go on. Zero: the seed serves.
+	 */
+	uint64_t isn_secret[2];
 
 	/* Named after Linux's sysctls in net.ipv4 and net.core, same units */
 	uint32_t tcp_rmem[3]; /* bytes: min, default, max */

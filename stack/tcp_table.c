@@ -53,6 +53,8 @@ void tcp_init(struct stack *st, void *mem)
 	struct tcp_table *t = mem;
 	uint8_t *p = (uint8_t *)mem + round64(sizeof(*t));
 	uint32_t buckets = pow2_at_least(st->cfg.max_tcp);
+	const uint64_t *isn_secret =
+		st->cfg.isn_secret[0] | st->cfg.isn_secret[1] ? st->cfg.isn_secret : st->cfg.seed;
 
 	st->tcp = t;
 	t->bucket_mask = buckets - 1;
@@ -70,8 +72,10 @@ void tcp_init(struct stack *st, void *mem)
 	t->tw_tail = &t->tw_head;
 	t->tw_timer.kind = TIMER_TCP_TIMEWAIT;
 
-	for (uint64_t i = 0; i < 4; i++)
+	for (uint64_t i = 0; i < 4; i++) {
 		t->key[i] = tcp_siphash(st->cfg.seed, &i, 1);
+		t->isn_key[i] = tcp_siphash(isn_secret, &i, 1);
+	}
 }
 
 void tcp_fini(struct stack *st)
@@ -185,10 +189,10 @@ uint32_t tcp_isn(const struct stack *st, const struct endpoint *local, const str
 {
 	const uint64_t words[5] = {local->addr.d[0], local->addr.d[1], peer->addr.d[0], peer->addr.d[1],
 				   (uint64_t)local->port << 16 | peer->port};
-	uint64_t h = tcp_siphash(st->tcp->key, words, 5);
+	uint64_t h = tcp_siphash(st->tcp->isn_key, words, 5);
 
 	/* One clock per pair of hosts: a new connection's timestamps must not go back (RFC 7323, 5.4) */
-	*ts_offset = (uint32_t)tcp_siphash(&st->tcp->key[2], words, 4);
+	*ts_offset = (uint32_t)tcp_siphash(&st->tcp->isn_key[2], words, 4);
 	/* A 64 ns clock, as Linux: wraps in 274 s, longer than a segment lives */
 	return (uint32_t)h + (uint32_t)(st->now >> 6);
 }

@@ -58,7 +58,8 @@ struct tcp_table {
 	uint32_t conns;       /* in use, listeners and embryos included */
 	uint32_t orphans;     /* closed by the program and not finished */
 	uint32_t undelivered; /* with something in their send queue */
-	uint64_t key[4];      /* secret: hash, ISN, ports */
+	uint64_t key[4];      /* secret: hash, ports */
+	uint64_t isn_key[4];  /* secret: ISN, timestamp offset */
 	uint32_t challenge_count;
 	struct tcp_conn *listeners[TCP_LISTEN_BUCKETS]; /* by port, linked by listen.next */
 	uint16_t port_perturb[TCP_PORT_PERTURB];

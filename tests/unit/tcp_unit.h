@@ -23,7 +23,7 @@ struct unit {
 	void *mem;
 };
 
-static inline void unit_start(struct unit *u, uint32_t max_tcp)
+static inline void unit_start_keyed(struct unit *u, uint32_t max_tcp, uint64_t seed, uint64_t isn_secret)
 {
 	struct stack_config cfg;
 	int err;
@@ -37,11 +37,17 @@ static inline void unit_start(struct unit *u, uint32_t max_tcp)
 	cfg.pool = u->pool;
 	cfg.pool_mbufs = UNIT_MBUFS;
 	cfg.caps.mtu = 1500;
-	cfg.seed[0] = 7;
+	cfg.seed[0] = seed;
+	cfg.isn_secret[0] = isn_secret;
 	u->mem = aligned_alloc(64, stack_mem_size(&cfg));
 	memset(u->mem, 0, stack_mem_size(&cfg));
 	u->st = stack_init(u->mem, &cfg, 0, &err);
 	cr_assert(u->st);
+}
+
+static inline void unit_start(struct unit *u, uint32_t max_tcp)
+{
+	unit_start_keyed(u, max_tcp, 7, 0);
 }
 
 /* All buffers must be back. */

@@ -150,3 +150,23 @@ Test(tcp_table, exact_listener_before_wildcard)
 	cr_assert_eq(&tcp_table_find_listener(u.st->tcp, &other, 1)->so, a);
 	unit_stop(&u);
 }
+
+/* RFC 6528 and 7323, 5.4, over a restart: the peer's TIME-WAIT must see numbers that go on. */
+Test(tcp_table, a_restarted_program_goes_on_with_the_hosts_isn)
+{
+	struct endpoint local = unit_at("198.18.0.2", 40000), peer = unit_at("198.18.0.1", 80);
+	uint32_t isn[3], offset[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct unit u;
+
+		unit_start_keyed(&u, 16, 100 + i, i < 2 ? 42 : 0);
+		isn[i] = tcp_isn(u.st, &local, &peer, &offset[i]);
+		unit_stop(&u);
+		rte_mempool_free(u.pool);
+	}
+	cr_assert_eq(isn[0], isn[1]);
+	cr_assert_eq(offset[0], offset[1]);
+	cr_assert_neq(isn[0], isn[2], "without a host's secret the seed keys them");
+	cr_assert_neq(offset[0], offset[2]);
+}
