@@ -9,6 +9,7 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
+#include <rte_udp.h>
 
 #include "driver/driver_priv.h"
 
@@ -27,17 +28,25 @@ void driver_enter_queue(uint16_t q)
 }
 
 /*
- * A frame above the MTU is TCP that the kernel left whole, which the stack takes, or UDP that it joined
- * (UDP_SEGMENT, GRO), where the borders between the datagrams are lost.
+ * A frame above the MTU is TCP that the kernel left whole, or a fragmented datagram that AF_PACKET's fanout
+ * put together (PACKET_FANOUT_FLAG_DEFRAG): the stack takes both. Or it is UDP that the kernel joined
+ * (UDP_SEGMENT, GRO): there the borders between the datagrams are lost. Only the last kind leaves its
+ * checksum to a device that will never see it, so that the field holds the pseudo-header's sum alone; a
+ * datagram that was fragmented has a whole one.
  */
 static bool is_udp_gso(const struct rte_mbuf *m, uint16_t mtu)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
 	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(eth + 1);
+	const struct rte_udp_hdr *udp;
 
 	if (likely(m->data_len <= mtu + sizeof(*eth)) || m->data_len < sizeof(*eth) + sizeof(*ip))
 		return false;
-	return eth->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) && ip->next_proto_id == IPPROTO_UDP;
+	if (eth->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) || ip->next_proto_id != IPPROTO_UDP)
+		return false;
+	udp = (const struct rte_udp_hdr *)((const uint8_t *)ip + rte_ipv4_hdr_len(ip));
+	/* Longer than the MTU, so the header is there */
+	return udp->dgram_cksum == rte_ipv4_phdr_cksum(ip, 0);
 }
 
 /* From one large buffer into as many ordinary ones as it takes; NULL when the pool is empty. */
