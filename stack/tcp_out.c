@@ -632,7 +632,7 @@ void tcp_flush(struct stack *st)
 	struct tcp_table *t = st->tcp;
 	struct tcp_conn *c, *end = NULL;
 
-	if (unlikely(t->starved != NULL))
+	if (unlikely(t->starved || t->starved_idle))
 		tcp_sndq_feed_starved(st);
 	while ((c = t->dirty_head) != NULL && c != end) {
 		tcp_unmark_dirty(c);
@@ -647,7 +647,7 @@ bool tcp_flush_needed(const struct stack *st)
 {
 	const struct tcp_table *t = st->tcp;
 
-	return t->dirty_head != NULL || unlikely(t->starved != NULL && tcp_sndq_may_feed(st));
+	return t->dirty_head != NULL || unlikely((t->starved || t->starved_idle) && tcp_sndq_may_feed(st));
 }
 
 unsigned tcp_undelivered(const struct stack *st)

@@ -89,6 +89,23 @@ static uint32_t tail_room(const struct tcp_conn *c, uint32_t room)
 	return RTE_MIN(room - meta->len, (uint32_t)m->buf_len - meta->off - meta->len);
 }
 
+static void starved_link(struct tcp_conn *c, struct tcp_conn **list)
+{
+	c->qnext = *list;
+	c->qpprev = list;
+	if (*list)
+		(*list)->qpprev = &c->qnext;
+	*list = c;
+}
+
+void tcp_sndq_starved_unlink(struct tcp_conn *c)
+{
+	*c->qpprev = c->qnext;
+	if (c->qnext)
+		c->qnext->qpprev = c->qpprev;
+	c->flags &= ~CONN_F_STARVED;
+}
+
 void tcp_sndq_starve(struct tcp_conn *c)
 {
 	struct tcp_table *t = c->so.stack->tcp;
@@ -98,11 +115,12 @@ void tcp_sndq_starve(struct tcp_conn *c)
 	if (c->flags & CONN_F_STARVED)
 		return;
 	c->flags |= CONN_F_STARVED;
-	c->qnext = t->starved;
-	c->qpprev = &t->starved;
-	if (t->starved)
-		t->starved->qpprev = &c->qnext;
-	t->starved = c;
+	starved_link(c, c->sndq.count ? &t->starved : &t->starved_idle);
+}
+
+bool tcp_sndq_may_take(const struct tcp_conn *c, uint32_t n)
+{
+	return c->sndq.count ? stack_may_write(c->so.stack, n) : stack_may_hold_first(c->so.stack, n);
 }
 
 size_t tcp_sndq_write(struct tcp_conn *c, struct tcp_iov_cursor *cur, size_t bytes)
@@ -131,8 +149,7 @@ size_t tcp_sndq_write(struct tcp_conn *c, struct tcp_iov_cursor *cur, size_t byt
 			break;
 		}
 		n = RTE_MIN(n, (c->so.sndbuf_bytes - tcp_sndq_mem(c)) / (room + TCP_MBUF_CHARGE) + 1);
-		if (!(c->sndq.count ? stack_may_write(st, n) : stack_may_hold_first(st, n)) ||
-		    rte_pktmbuf_alloc_bulk(st->cfg.pool, ms, n) != 0) {
+		if (!tcp_sndq_may_take(c, n) || rte_pktmbuf_alloc_bulk(st->cfg.pool, ms, n) != 0) {
 			tcp_sndq_starve(c);
 			break;
 		}
@@ -249,6 +266,12 @@ void tcp_sndq_ack(struct tcp_conn *c, uint32_t ack, struct tcp_acked *acked)
 	if (!q->head && q->tail) {
 		q->tail = NULL;
 		c->so.stack->tcp->undelivered--;
+		/* Its peer reads: it need not wait for those whose peers do not */
+		if (unlikely(c->flags & CONN_F_STARVED)) {
+			tcp_sndq_starved_unlink(c);
+			c->flags |= CONN_F_STARVED;
+			starved_link(c, &c->so.stack->tcp->starved_idle);
+		}
 	}
 }
 
@@ -270,22 +293,28 @@ void tcp_sndq_clear(struct tcp_conn *c)
 	memset(q, 0, sizeof(*q));
 }
 
+/* Somebody of the starved who may be given buffers now; NULL: nobody. */
+static struct tcp_conn *next_to_feed(const struct stack *st)
+{
+	const struct tcp_table *t = st->tcp;
+
+	if (t->starved_idle && stack_may_hold_first(st, ALLOC_BURST))
+		return t->starved_idle;
+	return stack_may_write(st, ALLOC_BURST) ? t->starved : NULL;
+}
+
 bool tcp_sndq_may_feed(const struct stack *st)
 {
-	return stack_may_write(st, ALLOC_BURST);
+	return next_to_feed(st) != NULL;
 }
 
 void tcp_sndq_feed_starved(struct stack *st)
 {
-	struct tcp_table *t = st->tcp;
+	struct tcp_conn *c;
 
-	while (t->starved && tcp_sndq_may_feed(st)) {
-		struct tcp_conn *c = t->starved;
-
-		t->starved = c->qnext;
-		if (t->starved)
-			t->starved->qpprev = &t->starved;
-		c->flags &= ~(CONN_F_STARVED | CONN_F_NOSPACE);
+	while ((c = next_to_feed(st)) != NULL) {
+		tcp_sndq_starved_unlink(c);
+		c->flags &= ~CONN_F_NOSPACE;
 		sock_events_set(&c->so, EPOLLOUT);
 		sock_wake(&c->so, EPOLLOUT);
 	}

@@ -43,6 +43,13 @@ void tcp_sndq_append(struct tcp_conn *c, struct rte_mbuf *m);
 /* The same, but a small buffer is copied into the room of an unsent one before it. */
 void tcp_sndq_append_or_merge(struct tcp_conn *c, struct rte_mbuf *m);
 
+/* May this connection queue n more buffers? One with nothing queued may go a little further than the others.
+ */
+bool tcp_sndq_may_take(const struct tcp_conn *c, uint32_t n);
+
+/* Off the list of the starved, without a wake-up. */
+void tcp_sndq_starved_unlink(struct tcp_conn *c);
+
 /* The pool is empty: tcp_sndq_feed_starved() will wake the writer. */
 void tcp_sndq_starve(struct tcp_conn *c);
 

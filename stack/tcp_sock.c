@@ -296,7 +296,7 @@ ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list)
 		sock_events_clear(so, EPOLLOUT);
 		return -EAGAIN;
 	}
-	for (; n && total < bytes && stack_may_write(st, (uint32_t)n); n--) {
+	for (; n && total < bytes && tcp_sndq_may_take(tcp_conn_of(so), (uint32_t)n); n--) {
 		struct rte_mbuf *m = stack_mbuf_alloc(st);
 		struct pkt_meta *meta;
 

@@ -170,13 +170,10 @@ void tcp_done(struct tcp_conn *c, int err)
 		tcp_port_release(c);
 	tcp_sndq_clear(c);
 	tcp_reasm_clear(c);
-	if (c->flags & CONN_F_STARVED) {
-		*c->qpprev = c->qnext;
-		if (c->qnext)
-			c->qnext->qpprev = c->qpprev;
-	}
-	c->flags &= ~(CONN_F_STARVED | CONN_F_ACK_NOW | CONN_F_ACK_SCHED | CONN_F_FIN_PENDING);
-	if (t->starved)
+	if (c->flags & CONN_F_STARVED)
+		tcp_sndq_starved_unlink(c);
+	c->flags &= ~(CONN_F_ACK_NOW | CONN_F_ACK_SCHED | CONN_F_FIN_PENDING);
+	if (t->starved || t->starved_idle)
 		tcp_sndq_feed_starved(c->so.stack);
 	if (err)
 		c->so.error = err;

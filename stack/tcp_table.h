@@ -47,7 +47,11 @@ struct tcp_table {
 	struct tcp_conn *arena, *free; /* free: by hash_next */
 
 	struct tcp_conn *dirty_head, **dirty_tail; /* connections tcp_flush() must look at */
-	struct tcp_conn *starved;                  /* writers that met an empty pool, by qnext */
+	/*
+	 * Writers that met an empty pool, by qnext; the second list has those with nothing left in their
+	 * queue, whose peers read: they are served first, from a reserve.
+	 */
+	struct tcp_conn *starved, *starved_idle;
 
 	struct tcp_tw **tw_buckets;
 	struct tcp_tw *tw_arena, *tw_free; /* by hash_next */

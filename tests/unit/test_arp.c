@@ -276,7 +276,7 @@ Test(arp, table_full_of_unanswered_questions_refuses_and_recovers)
 	ip_kit_expect(&k, SEG(.proto = IPPROTO_UDP, .len = 1));
 	for (int i = 0; i < 40; i++) {
 		struct endpoint to;
-		char addr[16];
+		char addr[32];
 
 		snprintf(addr, sizeof(addr), "198.18.0.%d", 100 + i);
 		to = ip_kit_endpoint(addr, 7);
