@@ -104,7 +104,7 @@ CASE(fork, server_per_connection)
 		close(c);
 	}
 	for (int i = 0; i < 8; i++) {
-		char text[8];
+		char text[16];
 
 		snprintf(text, sizeof(text), "q%03d", i);
 		peer_send(slots[i], text, 4);

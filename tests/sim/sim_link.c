@@ -33,7 +33,7 @@ uint64_t sim_random_between(struct sim_rng *r, uint64_t lo, uint64_t hi)
 	unsigned lo_bits = 64 - (unsigned)__builtin_clzll(lo | 1),
 		 hi_bits = 64 - (unsigned)__builtin_clzll(hi | 1);
 	unsigned bits = lo_bits + (unsigned)sim_random_below(r, hi_bits - lo_bits + 1);
-	uint64_t x = (1ULL << (bits - 1)) | (sim_random(r) >> (65 - bits));
+	uint64_t x = (1ULL << (bits - 1)) | (bits > 1 ? sim_random(r) >> (65 - bits) : 0);
 
 	return x < lo ? lo : x > hi ? hi : x;
 }
