@@ -22,7 +22,7 @@
 
 #define RX_BURST      64
 #define TX_BURST      64
-#define DEFER_FRAMES  32                /* a batch is sent when this much is queued */
+#define DEFER_FRAMES  16                /* a batch is sent when this much is queued */
 #define TX_RETRY_NS   (100 * NS_PER_US) /* the device's ring was full */
 #define NAP_MIN_NS    (20 * NS_PER_US)
 #define NAP_MAX_NS    (1 * NS_PER_MS)
