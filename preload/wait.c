@@ -41,8 +41,8 @@ struct waiter {
 /*
  * How long this thread's waits spin. Two ends that answer each other and both sleep in between wait for each
  * other's waking up, and stay slow together; two that spin long enough need never sleep. So a thread that
- * sleeps often tries the whole budget for a window, and keeps to it as long as less than half of its time
- * goes into waiting. Else it spins for about what a sleep costs, and tries again after a pause.
+ * sleeps often tries the whole budget for a window, and keeps to it as long as a quarter of its time is work.
+ * Else it spins for about what a sleep costs, and tries again after a pause.
  */
 static __thread struct {
 	bool whole_budget;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * wait.h - waiting for kernel and stack events at once: spin a little, then sleep in one ppoll(2)
+ * wait.h - waiting for kernel and stack events at once: spin up to a learned time, then sleep in one ppoll(2)
  *
  *     loop:  drive the instances ──► ready? ──► yes: return
  *            spin budget left?   ──► loop
@@ -9,7 +9,8 @@
  *
  * Of several threads asleep on one instance, one is its driver: only that one has the device's descriptor and
  * the stack's timers in its ppoll. The others sleep on their wake fd alone, and the driver (or whoever
- * drives) writes to it when one of their sockets got ready. A driver that leaves hands the role on.
+ * drives) writes to it when one of their sockets got ready. A driver that leaves gives the role up; the next
+ * to sleep takes it, or the helper thread steps in within about a millisecond.
  */
 #ifndef PRELOAD_WAIT_H
 #define PRELOAD_WAIT_H
