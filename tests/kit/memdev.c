@@ -4,6 +4,7 @@
  */
 #include "memdev.h"
 
+#undef NDEBUG /* a release build is tested too, and these calls must be made there */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
