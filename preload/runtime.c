@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "domain.h"
@@ -42,6 +43,7 @@
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int start_error; /* -errno of the attempt that failed */
+static pid_t own_pid;           /* of the process that has this memory for itself */
 
 /* What a start has made so far. */
 struct start {
@@ -258,6 +260,18 @@ int runtime_start(void)
 	return err;
 }
 
+static void note_pid(void)
+{
+	own_pid = getpid();
+}
+
+/* Not in a vfork child: it has its parent's memory, but would open the device for itself. */
+void runtime_before_drop(void)
+{
+	if (!inside && !geteuid() && own_pid == getpid() && runtime_wanted())
+		runtime_start();
+}
+
 bool runtime_wanted(void)
 {
 	return !config_get()->bad && (!atomic_load(&start_error) || runtime_fails_closed());
@@ -359,6 +373,8 @@ bool runtime_routes_to(const struct ip_addr *dst)
 __attribute__((constructor)) static void runtime_load(void)
 {
 	libc_resolve();
+	note_pid();
+	pthread_atfork(NULL, NULL, note_pid);
 	log_set_level((enum log_level)config_get()->log);
 }
 

@@ -18,6 +18,13 @@
  */
 int runtime_start(void);
 
+/*
+ * Root is about to become somebody else, or to lose sight of /dev and /proc (chroot): a link that has not
+ * been started is started now. `memcached -u USER` opens its first socket when it could not open a device any
+ * more.
+ */
+void runtime_before_drop(void);
+
 /* May sockets of this program be ours at all: configuration is sound and no start has failed. */
 bool runtime_wanted(void);
 

@@ -15,6 +15,7 @@
 #include "inside.h"
 #include "inst.h"
 #include "member.h"
+#include "runtime.h"
 #include "wrap.h"
 #include "wrap_file.h"
 
@@ -52,6 +53,37 @@ void wrap__exit(int status)
 	real__exit(status);
 }
 WRAP_ALIAS(_Exit, _exit)
+
+/* A new effective user: -1 is none, and root keeps what it has. */
+static void before_setuid(uid_t uid)
+{
+	if (uid && uid != (uid_t)-1)
+		runtime_before_drop();
+}
+
+int wrap_chroot(const char *path)
+{
+	runtime_before_drop();
+	return real_chroot(path);
+}
+
+int wrap_setuid(uid_t uid)
+{
+	before_setuid(uid);
+	return real_setuid(uid);
+}
+
+int wrap_setreuid(uid_t ruid, uid_t euid)
+{
+	before_setuid(euid);
+	return real_setreuid(ruid, euid);
+}
+
+int wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
+{
+	before_setuid(euid);
+	return real_setresuid(ruid, euid, suid);
+}
 
 /* Calls exec, which only returns when it failed. */
 #define EXEC(call)                                                                                           \

@@ -11,9 +11,9 @@ from lib import check, check_equal, limit, links, need_programs, recv_exactly, u
 PORT = 11211
 
 
-def memcached(lab):
+def memcached(lab, user="root"):
     need_programs("memcached")
-    return lab.server(["memcached", "-u", "root", "-t", "2", "-l", "0.0.0.0", "-p", str(PORT), "-U", "0", "-m", "256", "-I",
+    return lab.server(["memcached", "-u", user, "-t", "2", "-l", "0.0.0.0", "-p", str(PORT), "-U", "0", "-m", "256", "-I",
                        "8m", "-c", "2048"], PORT)
 
 
@@ -32,6 +32,15 @@ def test_set_and_get(lab):
     ask(s, b"bogus\r\n", b"ERROR\r\n")
     s.sendall(b"quit\r\n")
     check_equal(s.recv(10), b"")
+    check_equal(lab.stop(p), 0)
+
+
+def test_without_roots_privileges(lab):
+    """As Debian starts it: it becomes another user before it opens its first socket."""
+    p = memcached(lab, user="nobody")
+    s = lab.connect(PORT)
+    ask(s, b"set key 0 0 5\r\nvalue\r\n", b"STORED\r\n")
+    ask(s, b"get key\r\n", b"VALUE key 0 5\r\nvalue\r\nEND\r\n")
     check_equal(lab.stop(p), 0)
 
 

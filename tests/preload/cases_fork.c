@@ -377,3 +377,54 @@ CASE(fork, exec_closes_cloexec_connection)
 	reap(pid);
 	peer_say_recv(p, 1);
 }
+
+/* ---- privileges given up before the first socket: the link must have been opened by then ---- */
+
+static void exchange(void)
+{
+	int p, fd = tcp_pair(&p);
+
+	R(send(fd, "x", 1, 0));
+	say("peer got %s", peer_recv(p, 1));
+}
+
+CASE(privileges, setuid_before_first_socket)
+{
+	R(setgid(65534));
+	R(setuid(65534));
+	say("%d %d", getuid(), geteuid());
+	exchange();
+	R(setuid(0));
+}
+
+CASE(privileges, setresuid_in_a_daemon)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		R(setresuid(65534, 65534, 65534));
+		exchange();
+		exit(0);
+	}
+	waitpid(pid, &status, 0);
+	say("status %d", status);
+}
+
+CASE(privileges, effective_user_comes_back)
+{
+	R(setreuid(-1, 65534));
+	exchange();
+	R(setreuid(-1, 0));
+	say("%d", geteuid());
+}
+
+CASE(privileges, chroot_before_first_socket)
+{
+	char dir[] = "/tmp/diff-root-XXXXXX";
+
+	NEED(mkdtemp(dir));
+	R(chroot(dir) || chdir("/"));
+	exchange();
+	R(access("/proc", F_OK));
+}
