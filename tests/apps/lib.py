@@ -148,7 +148,7 @@ class Lab:
             return
 
         def serving():
-            if p.poll() is not None:
+            if p.poll():  # 0: it may have put itself into the background
                 raise Failure("%s ended with status %s:\n%s" % (p.argv0, p.returncode, self.tail(p.log)))
             try:
                 self.connect(port, timeout=1).close()

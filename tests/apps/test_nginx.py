@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """nginx (master and one worker, sendfile on) under Shunt: files of all sizes, keep-alive, load, uploads, reload."""
 import os
+import pwd
 import signal
 import sys
 
@@ -12,9 +13,9 @@ PORT = 8080
 # Not memif: it maps the other end's memory when that one connects, which a worker forked before cannot see.
 EVERY = ("kernel", "tap", "af_packet", "vhost")
 SIZES = [1, 100, 1000, 1447, 1448, 1449, 4096, 16384, 65535, 65536, 100001, 1 << 20, 10 << 20]
+MAIN = "daemon off; user root;"
 CONF = """
-daemon off; worker_processes %(workers)d; pid %(dir)s/nginx.pid; error_log %(dir)s/error.log info;
-user root;
+%(main)s worker_processes %(workers)d; pid %(dir)s/nginx.pid; error_log %(dir)s/error.log info;
 events { worker_connections 1024; %(events)s }
 http {
 	access_log off; sendfile %(sendfile)s; tcp_nopush on; keepalive_requests 100000; client_max_body_size 1g;
@@ -31,11 +32,11 @@ http {
 """
 
 
-def nginx(lab, workers=1, sendfile="on", events="", listen="", more="", under_shunt=True, **kw):
+def nginx(lab, workers=1, sendfile="on", events="", listen="", more="", main=MAIN, under_shunt=True, **kw):
     need_programs("nginx", "curl")
     os.makedirs(lab.path("www/upload"), exist_ok=True)
     conf = lab.write("nginx.conf", CONF % dict(dir=lab.dir, workers=workers, sendfile=sendfile, events=events, port=PORT,
-                                               listen=listen, more=more))
+                                               listen=listen, more=more, main=main))
     argv = ["/usr/sbin/nginx", "-p", lab.dir, "-c", conf, "-e", lab.path("error.log")]
     lab.logs.append(lab.path("error.log"))
     return lab.server(argv, PORT, under_shunt=under_shunt, **kw)
@@ -54,6 +55,10 @@ def fetch(lab, path, *args, timeout=60, **kw):
 def stop_gracefully(lab, p, expected="\0"):
     status = lab.stop(p, signal.SIGQUIT)
     check_equal(status, 0, "nginx")
+    no_alerts(lab, expected)
+
+
+def no_alerts(lab, expected="\0"):
     errors = [line for line in open(lab.path("error.log")) if any("[%s]" % s in line for s in ("alert", "crit", "emerg")) and expected not in line]
     check(not errors, "".join(errors[:5]))
 
@@ -172,6 +177,27 @@ def test_reload_keeps_serving(lab):
     stop_gracefully(lab, p)
 
 
+def test_daemon_with_workers_of_another_user(lab):
+    """As Debian runs it: in the background, the master root, the workers not."""
+    os.chmod(lab.dir, 0o777)
+    want = lab.file_of("www/f", 3 << 20)
+    p = nginx(lab, main="daemon on; user nobody nogroup;")
+    check_equal(p.wait(10), 0, "the starting process")
+    pid = int(open(lab.path("nginx.pid")).read())
+    try:
+        worker = lib.descendants(pid)[0]
+        check(os.stat("/proc/%d" % worker).st_uid == pwd.getpwnam("nobody").pw_uid, "the worker is root")
+        for _ in range(5):
+            check_equal(fetch(lab, "f", timeout=20), want)
+        os.kill(pid, signal.SIGHUP)
+        until(lambda: lib.descendants(pid) and worker not in lib.descendants(pid), 10, "a new worker")
+        check_equal(fetch(lab, "f", timeout=20), want)
+    finally:
+        os.kill(pid, signal.SIGQUIT)
+    until(lambda: not os.path.exists("/proc/%d" % pid), 10, "nginx to end")
+    no_alerts(lab)
+
+
 def test_killed_worker_is_replaced(lab):
     p = nginx(lab)
     worker = lib.descendants(p.pid)[0]
@@ -204,7 +230,7 @@ def test_curl_and_wrk_as_clients(lab):
 def nginx_at_peer(lab):
     os.makedirs(lab.path("www/upload"), exist_ok=True)
     conf = lab.write("nginx.conf", CONF % dict(dir=lab.dir, workers=1, sendfile="on", events="", port=PORT, listen="",
-                                               more=""))
+                                               more="", main=MAIN))
     p = lab.start(["/usr/sbin/nginx", "-p", lab.dir, "-c", conf, "-e", lab.path("error.log")], under_shunt=False)
     until(lambda: lab.client(["curl", "-sS", url("hello", "127.0.0.1")], check_status=False).returncode == 0, 10, "nginx")
     return p

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """redis-server under Shunt: commands, load, snapshots by a forked child meanwhile, large values, clean end."""
 import os
+import signal
 import socket
 import sys
 
@@ -88,6 +89,27 @@ def test_bgsave_under_load(lab):
     redis(lab)
     until(lambda: "loading:0" in cli(lab, "info", "persistence"), 20, "the snapshot to be loaded")
     check_equal(cli(lab, "dbsize"), size)
+
+
+def test_daemonized(lab):
+    """--daemonize yes: the process that was started ends, its child serves and can still fork."""
+    need_programs("redis-server", "redis-cli", "redis-benchmark")
+    p = lab.start(["redis-server", "--bind", "0.0.0.0", "--port", str(PORT), "--protected-mode", "no", "--save", "",
+                   "--daemonize", "yes", "--dir", lab.dir, "--pidfile", lab.path("pid"), "--logfile", lab.path("redis.log")])
+    lab.logs.append(lab.path("redis.log"))
+    check_equal(p.wait(20), 0, "the starting process")
+    until(lambda: os.path.exists(lab.path("pid")), 20, "the daemon")
+    pid = int(open(lab.path("pid")).read())
+    try:
+        until(lambda: b"PONG" in lab.client(["redis-cli", "-h", lib.OWN_ADDR, "-p", str(PORT), "ping"],
+                                            check_status=False).stdout, 20, "the daemon to serve")
+        check(benchmark(lab, "-n", "5000", "-t", "set,get").get("GET", 0) > 0, "load")
+        check("started" in cli(lab, "bgsave"), "bgsave")
+        until(lambda: "rdb_bgsave_in_progress:0" in cli(lab, "info", "persistence"), 20, "the snapshot")
+        check("rdb_last_bgsave_status:ok" in cli(lab, "info", "persistence"), "the snapshot failed")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not os.path.exists("/proc/%d" % pid), 10, "the daemon to end")
 
 
 def test_many_connections(lab):
