@@ -220,7 +220,8 @@ static void detect_by_duplicates(struct tcp_conn *c, const struct tcp_acked *a)
 		 */
 		uint32_t others = a->cumulative > c->mss ? a->cumulative - c->mss : 0;
 
-		r->sacked -= RTE_MIN(r->sacked, others);
+		/* Outside recovery there was no hole: nothing stays counted, or the flight would never fit */
+		r->sacked -= c->recovery == TCP_RECOVERY_OPEN ? r->sacked : RTE_MIN(r->sacked, others);
 		r->dup_acks = 0;
 	}
 	if (a->duplicate && flight > c->mss) {
@@ -284,8 +285,6 @@ static void leave_fast(struct tcp_conn *c)
 {
 	c->recovery = TCP_RECOVERY_OPEN;
 	c->cc.cwnd = RTE_MAX(c->cc.ssthresh, 2 * (uint32_t)c->mss);
-	if (!(c->flags & CONN_F_SACK))
-		c->recover.sacked = 0;
 }
 
 /* RFC 8985, 7.4: the probe's own ACK shows that it repaired a loss, unless a DSACK says that nothing was
@@ -314,6 +313,8 @@ void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a)
 			leave_fast(c);
 		c->recovery = TCP_RECOVERY_OPEN;
 		r->dup_acks = 0;
+		if (!sack)
+			r->sacked = 0;
 	}
 	if (sack) {
 		if (r->sacked || c->recovery != TCP_RECOVERY_OPEN)

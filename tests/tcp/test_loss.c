@@ -252,3 +252,40 @@ Test(tcp_loss, unknown_congestion_control)
 	cr_assert_eq(sock_getopt(k.so, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
 	cr_assert_str_eq(name, "cubic");
 }
+
+/* Duplicates without a loss (the network doubled segments) must not leave anything counted as out of the
+ * network. */
+Test(tcp_loss, stray_duplicate_acks_do_not_slow_what_follows)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000);
+	tcp_kit_app_writes(&k, 5000);
+	expect_flight(&k, 0, 5000);
+	advance_ms(&k, 10);
+	dup_acks(&k, 0, 2);
+	for (uint32_t ack = 1000; ack <= 5000; ack += 1000)
+		tcp_kit_rx(&k, SEG(.ack = ack, .flags = "A"));
+	tcp_kit_app_writes(&k, 3000);
+	expect_flight(&k, 5000, 8000);
+	tcp_kit_rx(&k, SEG(.ack = 8000, .flags = "A"));
+	expect_silence(&k);
+}
+
+/* The same when they come during recovery from a timeout. */
+Test(tcp_loss, duplicate_acks_after_a_timeout_do_not_slow_what_follows)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000);
+	tcp_kit_app_writes(&k, 5000);
+	expect_flight(&k, 0, 5000);
+	advance_ms(&k, 200);
+	expect_tx(&k, SEG(.seq = 0, .len = 1000, .flags = "A"));
+	dup_acks(&k, 0, 2);
+	for (uint32_t ack = 1000; ack <= 5000; ack += 1000)
+		tcp_kit_rx(&k, SEG(.ack = ack, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	tcp_kit_app_writes(&k, 3000);
+	expect_flight(&k, 5000, 8000);
+	tcp_kit_rx(&k, SEG(.ack = 8000, .flags = "A"));
+	expect_silence(&k);
+}
