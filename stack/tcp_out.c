@@ -582,6 +582,9 @@ static void push_data(struct tcp_conn *c)
 
 void tcp_out_push(struct tcp_conn *c)
 {
+	/* Data would carry the ACK without its SACK blocks, and the peer would hear of no hole */
+	if ((c->flags & CONN_F_ACK_NOW) && (c->reasm.n_sacks || (c->flags & CONN_F_DSACK)))
+		tcp_out_ack(c);
 	if (tcp_in_states(c, TCPS_SENDS))
 		push_data(c);
 	if (c->flags & CONN_F_ACK_NOW)

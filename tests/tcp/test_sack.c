@@ -263,3 +263,25 @@ Test(tcp_sack, nonsense_blocks_are_ignored)
 	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A"));
 	expect_silence_until_ms(&k, 60000);
 }
+
+/* Both ends send: the peer learns of the hole although our data carries the ACK. */
+Test(tcp_sack, holes_are_reported_while_our_own_data_flows)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 10000);
+	tcp_kit_app_writes(&k, 10000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.seq = 1000, .ack = 2000, .flags = "A", .len = 1000));
+	bool told = false;
+	unsigned data = 0;
+	for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL; data += f->seg.len != 0)
+		told |= strcmp(f->opts, "nop,nop,sack 1000:2000") == 0;
+	cr_assert_geq(data, 2);
+	cr_assert(told, "no segment had the SACK block");
+	tcp_kit_rx(&k, SEG(.seq = 0, .ack = 12000, .flags = "A", .len = 1000));
+	tcp_kit_app_reads(&k, 2000);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.seq = 2000, .ack = 20000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+}
