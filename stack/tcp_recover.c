@@ -302,6 +302,13 @@ static void tlp_acked(struct tcp_conn *c, const struct tcp_acked *a)
 	c->cc.cwnd = c->cc.ssthresh;
 }
 
+/* The head is SACKED yet not acknowledged: the receiver threw away what it had (RFC 2018, 8). */
+static bool reneged(const struct tcp_conn *c)
+{
+	return c->sndq.head && c->sndq.head != c->sndq.unsent &&
+	       (pkt_meta(c->sndq.head)->flags & TCP_M_SACKED);
+}
+
 void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a)
 {
 	struct tcp_recover *r = &c->recover;
@@ -326,6 +333,8 @@ void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a)
 		enter_fast(c, a->prior_in_flight);
 	if (c->recovery == TCP_RECOVERY_FAST)
 		prr(c, a);
+	if (unlikely(sack && a->cumulative && reneged(c)))
+		tcp_timer_reneged(c);
 }
 
 void tcp_recover_on_reo_timer(struct tcp_conn *c)
@@ -339,10 +348,20 @@ void tcp_recover_on_reo_timer(struct tcp_conn *c)
 		prr(c, &none);
 }
 
+static void forget_sacks(struct tcp_conn *c)
+{
+	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next)
+		flag_clear(c, m, TCP_M_SACKED);
+	c->recover.sack_high = NULL;
+	COUNT(c->so.stack, tcp_sack_reneged);
+}
+
 static void lose_all(struct tcp_conn *c)
 {
 	if (!(c->flags & CONN_F_SACK))
 		c->recover.sacked = 0;
+	else if (unlikely(reneged(c)))
+		forget_sacks(c);
 	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next)
 		if (!(pkt_meta(m)->flags & TCP_M_SACKED))
 			mark_lost(c, m);

@@ -52,6 +52,11 @@ void tcp_timer_rexmit(struct tcp_conn *c)
 	rexmit_at(c, TCP_REXMIT_RTO, rto);
 }
 
+void tcp_timer_reneged(struct tcp_conn *c)
+{
+	rexmit_at(c, TCP_REXMIT_RTO, RTE_MAX(c->rtt.srtt_ns / 2, 10 * NS_PER_MS)); /* as Linux */
+}
+
 void tcp_timer_persist(struct tcp_conn *c)
 {
 	rexmit_at(c, TCP_REXMIT_PERSIST, tcp_rtt_timeout(&c->rtt));

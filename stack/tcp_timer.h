@@ -30,6 +30,9 @@ void tcp_timer_rexmit(struct tcp_conn *c);
 /* Plain RTO from now (handshake, after a probe). */
 void tcp_timer_rto(struct tcp_conn *c);
 
+/* The peer gave up data it had SACKed: a timeout soon, unless an ACK still on its way says otherwise. */
+void tcp_timer_reneged(struct tcp_conn *c);
+
 /* Nothing in flight, but the window or Nagle holds data back. */
 void tcp_timer_persist(struct tcp_conn *c);
 

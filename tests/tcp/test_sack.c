@@ -264,6 +264,30 @@ Test(tcp_sack, nonsense_blocks_are_ignored)
 	expect_silence_until_ms(&k, 60000);
 }
 
+/* RFC 2018, 8: what was SACKed may be thrown away again, and then has to be sent again. */
+Test(tcp_sack, peer_that_reneges_gets_what_it_threw_away)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 4000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:4000"));
+	expect_tx(&k, SEG(.flags = "A", .len = 1000));
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 1000, .flags = "A")); /* short of memory, it dropped the rest */
+	for (uint32_t acked = 1000; acked < 4000;) {
+		const struct seg_frame *f;
+		advance_ms(&k, 1);
+		cr_assert_lt(k.now, 5 * NS_PER_SEC, "seq %u is not sent again", acked);
+		while ((f = tcp_kit_next_tx(&k)) != NULL)
+			if (f->seg.seq == acked)
+				acked += f->seg.len;
+		tcp_kit_rx(&k, SEG(.ack = acked, .flags = "A"));
+	}
+	tcp_kit_drop_tx(&k);
+	expect_silence_until_ms(&k, 60000);
+}
+
 /* Both ends send: the peer learns of the hole although our data carries the ACK. */
 Test(tcp_sack, holes_are_reported_while_our_own_data_flows)
 {
