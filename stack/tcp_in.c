@@ -419,9 +419,9 @@ static void in_synchronized(struct tcp_conn *c, struct tcp_seg *s)
 			s->flags &= ~SEG_SYN;
 		}
 	}
-	take_timestamp(c, s);
 	if (!take_ack(c, s))
 		return;
+	take_timestamp(c, s);
 	if (unlikely(!tcp_in_states(c, TCPS_BIT(TCPS_ESTABLISHED) | TCPS_BIT(TCPS_CLOSE_WAIT))) &&
 	    !closing_states(c))
 		return;
@@ -452,14 +452,14 @@ static bool predicted(struct tcp_conn *c, struct tcp_seg *s)
 		return false;
 	if (s->opt.n_sack || c->reasm.head || c->urg_data || s->len > tcp_rcv_wnd(c))
 		return false;
+	if ((c->flags & CONN_F_TS) && (!s->opt.has_ts || seq_lt(s->opt.ts_val, c->ts_recent)))
+		return false;
+	if (!take_ack(c, s))
+		return true;
 	if (c->flags & CONN_F_TS) {
-		if (!s->opt.has_ts || seq_lt(s->opt.ts_val, c->ts_recent))
-			return false;
 		c->ts_recent = s->opt.ts_val;
 		c->ts_recent_at = c->so.stack->now;
 	}
-	if (!take_ack(c, s))
-		return true;
 	if (s->len == 0)
 		return true;
 	tcp_in_predicted_data(c, s);

@@ -234,3 +234,16 @@ Test(tcp_hostile, ip_options_are_read_over_and_lies_in_them_dropped)
 	tcp_kit_drop_tx(&k);
 	still_works(&k);
 }
+
+/* A forged segment whose sequence number is right by chance, but whose ACK number is not (RFC 5961, 5). */
+Test(tcp_hostile, timestamp_of_a_segment_with_a_wrong_ack_is_not_taken)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .ts = true);
+	tcp_kit_rx(&k, SEG(.ack = 100000, .flags = "A", .opts = "nop,nop,TS val 2000000000 ecr 0"));
+	tcp_kit_rx(&k, SEG(.seq = -1, .ack = 100000, .flags = "A", .len = 1,
+			   .opts = "nop,nop,TS val 2000000000 ecr 0"));
+	tcp_kit_rx(&k, SEG(.ack = -200000, .flags = "PA", .opts = "nop,nop,TS val 2000000000 ecr 0"));
+	tcp_kit_drop_tx(&k);
+	still_works(&k);
+}
