@@ -59,9 +59,12 @@ uint32_t tcp_select_window(const struct tcp_conn *c)
 		if (now + c->rcv_mss <= space || now > space)
 			wnd = space >= c->rcv_mss ? space - space % c->rcv_mss : space;
 	}
-	/* Never take back what was offered */
+	/*
+	 * What was offered stays good, as far as the scale can tell: rounded up, segments shorter than the
+	 * unit would open the window again as fast as they fill it (RFC 7323, 2.4)
+	 */
 	if (wnd < now)
-		wnd = RTE_ALIGN_CEIL(now, unit);
+		wnd = RTE_ALIGN_FLOOR(now, unit);
 	return RTE_MIN(wnd, most);
 }
 
@@ -113,7 +116,7 @@ static void put_conn_header(struct tcp_conn *c, struct rte_tcp_hdr *h, uint32_t 
 {
 	uint32_t wnd = tcp_select_window(c);
 
-	c->rcv_adv = c->rcv_nxt + wnd;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + wnd);
 	c->rcv_wup = c->rcv_nxt;
 	put_header(h, &c->so.local, &c->so.peer, seq, c->rcv_nxt, hdr_len, flags,
 		   (uint16_t)(wnd >> c->rcv_wscale));

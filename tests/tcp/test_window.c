@@ -228,3 +228,30 @@ Test(tcp_window, send_buffer_full_is_eagain_then_writable_again)
 	cr_assert(tcp_kit_events(k.so) & EPOLLOUT);
 	tcp_kit_rx(&k, SEG(.ack = (uint32_t)total, .flags = "A"));
 }
+
+/*
+ * With a scaled window the edge cannot be told to the byte. Rounding it up with each segment would open the
+ * window as fast as segments a little shorter than the unit fill it.
+ */
+Test(tcp_window, segments_below_the_unit_of_the_scale_do_not_keep_the_window_open)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .wscale = 7);
+	uint32_t sent = 0, acked = 0;
+	for (int win = 1; win != SEG_WIN_ZERO;) {
+		cr_assert_lt(sent, 3 * 131072, "%u bytes unread and the window is still open", sent);
+		tcp_kit_rx(&k, SEG(.seq = sent, .flags = "PA", .len = 127));
+		sent += 127;
+		advance_ms(&k, 50);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL; acked = f->seg.ack)
+			win = f->seg.win;
+	}
+	tcp_kit_app_reads(&k, acked);
+	tcp_kit_drop_tx(&k);
+	if (acked < sent) {
+		tcp_kit_rx(&k, SEG(.seq = acked, .flags = "PA", .len = sent - acked));
+		tcp_kit_app_reads(&k, sent - acked);
+	}
+	advance_ms(&k, 50);
+	tcp_kit_drop_tx(&k);
+}
