@@ -504,7 +504,9 @@ static bool send_new(struct tcp_conn *c)
 	}
 	if (unlikely(meta->len > c->mss) && !tcp_sndq_split(c, m, c->mss))
 		return false;
-	if (tcp_mbuf_seqlen(m) > room)
+	/* RFC 9293, 3.8.6.2.1 (3): a peer whose window is never a segment gets half of it at once */
+	if (unlikely(tcp_mbuf_seqlen(m) > room) &&
+	    (room == 0 || room < c->max_wnd / 2 || meta->len <= room || !tcp_sndq_split(c, m, room)))
 		return false;
 	if (nagle_holds(c, m))
 		return false;

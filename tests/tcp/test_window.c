@@ -255,3 +255,21 @@ Test(tcp_window, segments_below_the_unit_of_the_scale_do_not_keep_the_window_ope
 	advance_ms(&k, 50);
 	tcp_kit_drop_tx(&k);
 }
+
+/* RFC 9293, 3.8.6.2.1 (3): half of the largest window seen is worth a segment at once. */
+Test(tcp_window, peer_whose_window_is_smaller_than_a_segment_is_fed_without_waiting)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .win = 600);
+	tcp_kit_app_writes(&k, 3000);
+	for (uint32_t seq = 0; seq < 3000;) {
+		const struct seg_frame *f = tcp_kit_next_tx(&k);
+		cr_assert_not_null(f, "nothing sent at seq %u", seq);
+		cr_assert_eq(f->seg.seq, seq);
+		cr_assert_geq(f->seg.len, 300);
+		seq += f->seg.len;
+		if (tcp_kit_tx_count(&k) == 0)
+			tcp_kit_rx(&k, SEG(.ack = seq, .flags = "A", .win = 600));
+	}
+	expect_silence(&k);
+}
