@@ -164,7 +164,9 @@ size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
 			       : c->tx_tcp_csum ? "checksum"
 			       : c->lro         ? "large receive"
 						: "no offloads";
-	int n = snprintf(buf, len, "%s, %s%s%s, %u queue%s, %u buffers of %u KB %s hugepages", port->cfg.link,
+	bool default_name = strchr(port->cfg.link, ':') == NULL; /* "tap" */
+	int n = snprintf(buf, len, "%s%s%s, %s%s%s, %u queue%s, %u buffers of %u KB %s hugepages",
+			 port->cfg.link, default_name ? ":" : "", default_name ? port->link.target : "",
 			 offloads, c->tso ? "+tso" : "", c->lro && c->tx_tcp_csum ? "+lro" : "", c->queues,
 			 c->queues == 1 ? "" : "s", port->cfg.mbufs,
 			 (port->room - RTE_PKTMBUF_HEADROOM) / 1024u, port->hugepages ? "in" : "without");
