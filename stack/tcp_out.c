@@ -556,6 +556,9 @@ static void push_data(struct tcp_conn *c)
 		}
 		if (tcp_in_flight(c) >= c->cc.cwnd || !resend(c, m))
 			break;
+		/* It left a round trip or more after what it repeats: so does its timeout */
+		if (m == c->sndq.head && c->recover.timer != TCP_REXMIT_REO)
+			tcp_timer_rto(c);
 	}
 	if (c->snd_una == c->snd_nxt && c->sndq.unsent)
 		restart_after_idle(c);

@@ -309,3 +309,31 @@ Test(tcp_sack, holes_are_reported_while_our_own_data_flows)
 	tcp_kit_rx(&k, SEG(.seq = 2000, .ack = 20000, .flags = "A"));
 	tcp_kit_drop_tx(&k);
 }
+
+/* The retransmission gets a whole timeout, as Linux gives it; else a path of 300 ms would always see a second
+ * one. */
+Test(tcp_sack, retransmission_of_the_head_restarts_the_timeout)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 300);
+	for (unsigned i = 0; i < 16; i++) { /* the timeout comes down to 300 + 200 ms */
+		flight(&k, 1000);
+		advance_ms(&k, 300);
+		tcp_kit_rx(&k, SEG(.ack = k.written, .flags = "A"));
+	}
+	uint32_t base = k.written;
+	flight(&k, 4000);
+	advance_ms(&k, 300);
+	tcp_kit_rx(&k, SEG(.ack = base + 3000, .flags = "A")); /* the fourth was lost */
+	flight(&k, 4000);
+	advance_ms(&k, 300);
+	char opts[64];
+	snprintf(opts, sizeof opts, "nop,nop,sack %u:%u", base + 4000, base + 8000);
+	tcp_kit_rx(&k, SEG(.ack = base + 3000, .flags = "A", .opts = opts));
+	expect_tx(&k, SEG(.seq = base + 3000, .flags = "PA", .len = 1000));
+	expect_silence_until_ms(&k, k.now / NS_PER_MS + 299);
+	advance_ms(&k, 1);
+	tcp_kit_rx(&k, SEG(.ack = base + 8000, .flags = "A"));
+	expect_silence_until_ms(&k, k.now / NS_PER_MS + 60000);
+	cr_assert_eq(tcp_kit_counter(&k, tcp_rto), 0);
+}
