@@ -447,10 +447,24 @@ static void check_streams(struct sim *s)
 	}
 }
 
+static uint64_t counter(const struct stack *st, const char *name)
+{
+	const uint64_t *values;
+	const char *const *names;
+	unsigned n = stack_counters(st, &values, &names);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return values[i];
+	return 0;
+}
+
 static void host_fini(struct sim *s, unsigned i)
 {
 	struct host *h = &s->host[i];
 
+	s->res->retransmitted += counter(h->st, "tcp_retrans");
+	s->res->timeouts += counter(h->st, "tcp_rto");
 	if (s->res->ok && stack_undelivered(h->st))
 		fail(s, "host %u: something is left undelivered", i);
 	stack_fini(h->st);

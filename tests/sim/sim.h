@@ -55,6 +55,7 @@ struct sim_result {
 	char why[256];
 	time_ns took;
 	uint64_t bytes, frames, lost, reordered, duplicated, corrupted;
+	uint64_t retransmitted, timeouts;      /* segments, RTOs of both ends */
 	uint32_t crc_sent[2], crc_received[2]; /* of host i's stream, at both ends */
 	uint64_t received[2];                  /* bytes by host i */
 };
