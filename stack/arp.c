@@ -15,6 +15,7 @@
 #include <rte_ether.h>
 
 #include "eth.h"
+#include "handover.h"
 #include "hash.h"
 #include "icmp.h"
 #include "route.h"
@@ -332,34 +333,20 @@ static bool well_formed(const struct rte_mbuf *frame, const struct rte_arp_hdr *
 	       rte_is_valid_assigned_ether_addr(&arp->arp_data.arp_sha);
 }
 
-static void receive(struct stack *st, const struct rte_arp_hdr *arp, bool unicast)
+/* What the sender tells about himself. */
+static void learn(struct stack *st, const struct rte_arp_hdr *arp, bool unicast)
 {
 	const uint8_t *sha = arp->arp_data.arp_sha.addr_bytes;
-	be32 sip = arp->arp_data.arp_sip, tip = arp->arp_data.arp_tip;
-	bool for_us = route_is_own(st, tip);
-	struct arp_entry *e;
+	be32 sip = arp->arp_data.arp_sip;
+	bool for_us = route_is_own(st, arp->arp_data.arp_tip);
+	struct arp_entry *e = find(st, sip);
 
-	if (memcmp(sha, st->cfg.caps.mac, 6) == 0)
-		return; /* our own, reflected by a switch */
-	if (route_is_own(st, sip)) {
-		conflict(st, sip, sha);
-		return;
-	}
-	e = find(st, sip);
-	if (arp->arp_opcode == htons(RTE_ARP_OP_REPLY)) {
-		if (e == NULL)
-			return;
-		if (for_us && unicast)
+	if (e != NULL) {
+		if (arp->arp_opcode == htons(RTE_ARP_OP_REPLY) && for_us && unicast)
 			confirm(st, e, sha);
 		else
 			update(st, e, sha);
-		return;
-	}
-	if (for_us)
-		send_packet(st, RTE_ARP_OP_REPLY, sha, tip, sha, sip);
-	if (e != NULL) {
-		update(st, e, sha);
-	} else if (for_us && route_is_on_link(st, sip)) {
+	} else if (arp->arp_opcode == htons(RTE_ARP_OP_REQUEST) && for_us && route_is_on_link(st, sip)) {
 		e = entry_new(st, sip);
 		if (e == NULL)
 			return;
@@ -368,15 +355,50 @@ static void receive(struct stack *st, const struct rte_arp_hdr *arp, bool unicas
 	}
 }
 
-void arp_input(struct stack *st, struct rte_mbuf *frame)
+/* False: the packet tells the other stacks nothing. */
+static bool receive(struct stack *st, const struct rte_arp_hdr *arp, bool unicast)
+{
+	const uint8_t *sha = arp->arp_data.arp_sha.addr_bytes;
+	be32 sip = arp->arp_data.arp_sip, tip = arp->arp_data.arp_tip;
+
+	if (memcmp(sha, st->cfg.caps.mac, 6) == 0)
+		return false; /* our own, reflected by a switch */
+	if (route_is_own(st, sip)) {
+		conflict(st, sip, sha);
+		return false;
+	}
+	if (arp->arp_opcode == htons(RTE_ARP_OP_REQUEST) && route_is_own(st, tip))
+		send_packet(st, RTE_ARP_OP_REPLY, sha, tip, sha, sip);
+	learn(st, arp, unicast);
+	return true;
+}
+
+static const struct rte_arp_hdr *arp_of(const struct rte_mbuf *frame, bool *unicast)
 {
 	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(frame, const struct rte_ether_hdr *);
-	const struct rte_arp_hdr *arp = (const struct rte_arp_hdr *)(eth + 1);
 
-	if (well_formed(frame, arp))
-		receive(st, arp, rte_is_unicast_ether_addr(&eth->dst_addr));
-	else
+	*unicast = rte_is_unicast_ether_addr(&eth->dst_addr);
+	return (const struct rte_arp_hdr *)(eth + 1);
+}
+
+void arp_input(struct stack *st, struct rte_mbuf *frame)
+{
+	bool unicast;
+	const struct rte_arp_hdr *arp = arp_of(frame, &unicast);
+
+	if (!well_formed(frame, arp))
 		COUNT(st, arp_rx_bad);
+	else if (receive(st, arp, unicast) && st->handover)
+		handover_arp(st, frame);
+	rte_pktmbuf_free(frame);
+}
+
+void arp_learn(struct stack *st, struct rte_mbuf *frame)
+{
+	bool unicast;
+	const struct rte_arp_hdr *arp = arp_of(frame, &unicast);
+
+	learn(st, arp, unicast);
 	rte_pktmbuf_free(frame);
 }
 
@@ -425,7 +447,7 @@ void stack_arp_probe(struct stack *st)
 {
 	st->arp->conflict = false;
 	st->arp->probing = true;
-	for (unsigned i = 0; i < st->cfg.n_addrs; i++)
+	for (unsigned i = 0; i < st->cfg.n_addrs && st->cfg.queue == 0; i++)
 		send_packet(st, RTE_ARP_OP_REQUEST, mac_broadcast, 0, mac_zero, st->cfg.addrs[i].addr);
 }
 
@@ -441,7 +463,7 @@ bool stack_addr_conflict(const struct stack *st, be32 *addr, uint8_t mac[6])
 void stack_arp_announce(struct stack *st)
 {
 	st->arp->probing = false;
-	for (unsigned i = 0; i < st->cfg.n_addrs; i++)
+	for (unsigned i = 0; i < st->cfg.n_addrs && st->cfg.queue == 0; i++)
 		send_packet(st, RTE_ARP_OP_REQUEST, mac_broadcast, st->cfg.addrs[i].addr, mac_zero,
 			    st->cfg.addrs[i].addr);
 }

@@ -59,6 +59,9 @@ void arp_fini(struct stack *st);
 /* One Ethernet payload of type ARP; takes the mbuf, whose data starts at the Ethernet header. */
 void arp_input(struct stack *st, struct rte_mbuf *frame);
 
+/* A copy of an ARP packet that another stack received, and answers: only what it tells is taken. */
+void arp_learn(struct stack *st, struct rte_mbuf *frame);
+
 /* The entry of a neighbour, made (and asked for) when there is none; NULL when the table is full. */
 struct arp_entry *arp_lookup(struct stack *st, be32 addr);
 

@@ -14,6 +14,7 @@
 #include <rte_ip.h>
 
 #include "checksum.h"
+#include "handover.h"
 #include "ip4.h"
 #include "route.h"
 #include "stack_priv.h"
@@ -62,17 +63,42 @@ static bool quote_parse(struct quote *q, const uint8_t *p, uint32_t len)
 	return true;
 }
 
+/* Our end and the other one, as the quoted packet has them. */
+static void quote_endpoints(const struct quote *q, struct endpoint *local, struct endpoint *peer)
+{
+	local->addr = ip_addr_v4(q->ip->src_addr);
+	peer->addr = ip_addr_v4(q->ip->dst_addr);
+	memcpy(&local->port, q->l4, 2);
+	memcpy(&peer->port, q->l4 + 2, 2);
+}
+
+/* Does another stack know the socket (better)? Then the message is there now, or on its way. */
+static bool quote_elsewhere(struct stack *st, const struct quote *q, struct rte_mbuf *m,
+			    const struct ip_rx *rx)
+{
+	struct endpoint local, peer;
+	enum handover_level have;
+	uint32_t hash;
+
+	quote_endpoints(q, &local, &peer);
+	if (q->ip->next_proto_id == IPPROTO_TCP) {
+		have = tcp_knows(st, &local, &peer, &hash) ? HANDOVER_CONNECTED : HANDOVER_NONE;
+		return handover_elsewhere(st, m, rx, HANDOVER_TCP, hash, have);
+	}
+	if (q->ip->next_proto_id == IPPROTO_UDP)
+		return handover_elsewhere(st, m, rx, HANDOVER_UDP, local.port, udp_match(st, &local, &peer));
+	return false;
+}
+
 /* Tells the socket that sent the quoted packet. */
 static void quote_deliver(struct stack *st, const struct quote *q, int err, bool hard, uint16_t mtu)
 {
-	struct endpoint local = {.addr = ip_addr_v4(q->ip->src_addr)};
-	struct endpoint peer = {.addr = ip_addr_v4(q->ip->dst_addr)};
+	struct endpoint local, peer;
 	be32 seq;
 
 	if (!route_is_own(st, q->ip->src_addr))
 		return;
-	memcpy(&local.port, q->l4, 2);
-	memcpy(&peer.port, q->l4 + 2, 2);
+	quote_endpoints(q, &local, &peer);
 	memcpy(&seq, q->l4 + 4, 4);
 	if (q->ip->next_proto_id == IPPROTO_TCP)
 		tcp_icmp_error(st, &local, &peer, ntohl(seq), err, mtu);
@@ -91,23 +117,27 @@ static uint16_t plateau_below(uint16_t ip_len)
 	return ROUTE_MIN_PMTU;
 }
 
-static void error_input(struct stack *st, const struct rte_icmp_hdr *icmp, const uint8_t *quoted,
-			uint32_t len)
+/* True: the mbuf was handed to another stack. */
+static bool error_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 {
+	const struct rte_icmp_hdr *icmp = rte_pktmbuf_mtod_offset(m, const struct rte_icmp_hdr *, rx->l4_off);
+	uint32_t len = (uint32_t)m->data_len - rx->l4_off - (uint32_t)sizeof(*icmp);
 	struct quote q;
 	uint16_t mtu = 0;
 	int err = EHOSTUNREACH;
 	bool hard = false;
 
-	if (!quote_parse(&q, quoted, len)) {
+	if (!quote_parse(&q, (const uint8_t *)(icmp + 1), len)) {
 		COUNT(st, icmp_rx_bad);
-		return;
+		return false;
 	}
+	if (unlikely(st->handover) && quote_elsewhere(st, &q, m, rx))
+		return true;
 	COUNT(st, icmp_errors_rx);
 	switch (icmp->icmp_type) {
 	case ICMP_DEST_UNREACH:
 		if (icmp->icmp_code >= RTE_DIM(unreach_errno))
-			return;
+			return false;
 		err = unreach_errno[icmp->icmp_code].err;
 		hard = unreach_errno[icmp->icmp_code].hard;
 		if (icmp->icmp_code == ICMP_CODE_FRAG_NEEDED) {
@@ -124,6 +154,7 @@ static void error_input(struct stack *st, const struct rte_icmp_hdr *icmp, const
 		break;
 	}
 	quote_deliver(st, &q, err, hard, mtu);
+	return false;
 }
 
 /* Turns the request into its reply, in place; a new path each time, because anybody may ask. Takes the mbuf.
@@ -168,9 +199,8 @@ void icmp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 	case ICMP_DEST_UNREACH:
 	case ICMP_TIME_EXCEEDED:
 	case ICMP_PARAM_PROBLEM:
-		if (rx->to_us_only)
-			error_input(st, icmp, (const uint8_t *)(icmp + 1),
-				    (uint32_t)m->data_len - rx->l4_off - sizeof(*icmp));
+		if (rx->to_us_only && error_input(st, m, rx))
+			return;
 		break;
 	default:
 		break;

@@ -24,6 +24,7 @@
 #include "arp.h"
 #include "checksum.h"
 #include "frag.h"
+#include "handover.h"
 #include "icmp.h"
 #include "ip4_priv.h"
 #include "route.h"
@@ -175,13 +176,20 @@ static bool l4_csum_known_good(const struct stack *st, const struct rte_mbuf *m)
 	       st->cfg.caps.csum_unneeded;
 }
 
+static struct pkt_handover arrived_here(bool to_us_only)
+{
+	return (struct pkt_handover){.level = HANDOVER_FRESH, .to_us_only = to_us_only};
+}
+
 /* A datagram whose header is in order and whose addresses were checked: to its protocol. */
-static void deliver(struct stack *st, struct rte_mbuf *m, unsigned hdr_len, bool to_us_only)
+static void deliver(struct stack *st, struct rte_mbuf *m, unsigned hdr_len, struct pkt_handover at)
 {
 	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
 	struct ip_rx rx;
 
 	if (unlikely(ip->fragment_offset & htons(RTE_IPV4_HDR_OFFSET_MASK | RTE_IPV4_HDR_MF_FLAG))) {
+		if (st->handover && handover_fragment(st, m, at.to_us_only))
+			return;
 		m = frag_input(st, m, hdr_len);
 		if (m == NULL)
 			return;
@@ -201,7 +209,8 @@ static void deliver(struct stack *st, struct rte_mbuf *m, unsigned hdr_len, bool
 	rx.ttl = ip->time_to_live;
 	rx.proto = ip->next_proto_id;
 	rx.csum_ok = l4_csum_known_good(st, m);
-	rx.to_us_only = to_us_only;
+	rx.to_us_only = at.to_us_only;
+	rx.at = at;
 	switch (rx.proto) {
 	case IPPROTO_TCP:
 		tcp_input(st, m, &rx);
@@ -214,7 +223,7 @@ static void deliver(struct stack *st, struct rte_mbuf *m, unsigned hdr_len, bool
 		break;
 	default:
 		COUNT(st, ip_rx_unknown_proto);
-		if (to_us_only)
+		if (at.to_us_only)
 			icmp_error_output(st, m, 3, 2); /* protocol unreachable */
 		rte_pktmbuf_free(m);
 	}
@@ -242,14 +251,21 @@ void ip4_input(struct stack *st, struct rte_mbuf *m, bool unicast)
 		rte_pktmbuf_free(m);
 		return;
 	}
-	deliver(st, m, hdr_len, own && unicast);
+	deliver(st, m, hdr_len, arrived_here(own && unicast));
+}
+
+void ip4_input_handed(struct stack *st, struct rte_mbuf *m, const struct pkt_handover *at)
+{
+	const struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
+
+	deliver(st, m, (ip->version_ihl & 0xfu) * 4, *at);
 }
 
 void ip4_input_local(struct stack *st, struct rte_mbuf *m)
 {
 	m->ol_flags &= OL_KEEP;
 	m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-	deliver(st, m, IP4_HDR, true);
+	deliver(st, m, IP4_HDR, arrived_here(true));
 }
 
 bool ip4_l4_csum_ok(const struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ip_addr.h"
+#include "pkt.h"
 
 struct rte_mbuf;
 struct stack;
@@ -31,6 +32,7 @@ struct ip_rx {
 	uint8_t tos, ttl, proto;
 	bool csum_ok;    /* transport checksum known good (device, link without need) or not to be verified */
 	bool to_us_only; /* dst is a unicast address of ours (TCP answers to nothing else) */
+	struct pkt_handover at; /* HANDOVER_FRESH unless another stack handed it to this one */
 };
 
 /*

@@ -15,6 +15,9 @@ struct rte_ipv4_hdr;
  */
 void ip4_input_local(struct stack *st, struct rte_mbuf *m);
 
+/* A packet whose header another stack has checked. Takes the mbuf. */
+void ip4_input_handed(struct stack *st, struct rte_mbuf *m, const struct pkt_handover *at);
+
 /* Makes the first `len` bytes of the chain lie in its first mbuf; false when that cannot be done. */
 bool ip4_pullup(struct rte_mbuf *m, uint32_t len);
 

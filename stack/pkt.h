@@ -11,6 +11,7 @@
 #define STACK_PKT_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <rte_mbuf.h>
 
@@ -21,15 +22,30 @@
 /* Data room of a pool's mbufs: headroom + MTU-sized frame. 1500-byte MTU gives DPDK's usual 2176. */
 #define PKT_HEADROOM RTE_PKTMBUF_HEADROOM
 
+/* A packet on its way from one stack to another (handover.h). */
+struct pkt_handover {
+	uint16_t ask;  /* stacks still to be asked, by bit */
+	uint8_t home;  /* the one where it arrived */
+	uint8_t level; /* enum handover_level that is asked for */
+	bool to_us_only;
+	bool arp; /* an Ethernet frame with ARP; else the data starts at an IP header that was checked */
+};
+
 struct pkt_meta {
 	struct rte_mbuf *next; /* link of whatever queue of the stack holds the mbuf (never m->next, which is
 				  the chain) */
 	time_ns sent_at;       /* TCP: last transmission */
-	uint32_t seq;          /* TCP: sequence number of the first payload byte, host order */
-	uint16_t off;          /* payload offset from buf_addr (data_off moves when headers are written) */
-	uint16_t len;          /* payload bytes in this mbuf */
-	uint8_t flags;         /* owner's own */
-	uint8_t tx_count;      /* TCP: transmissions, saturating */
+	union {
+		struct {
+			uint32_t seq; /* TCP: sequence number of the first payload byte, host order */
+			uint16_t off; /* payload offset from buf_addr (data_off moves when headers are
+					 written) */
+			uint16_t len; /* payload bytes in this mbuf */
+		};
+		struct pkt_handover handover;
+	};
+	uint8_t flags;    /* owner's own */
+	uint8_t tx_count; /* TCP: transmissions, saturating */
 	uint16_t spare;
 };
 

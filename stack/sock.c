@@ -93,6 +93,19 @@ int sock_listen(struct sock *so, int backlog)
 	return so->kind == SOCK_KIND_UDP ? -EOPNOTSUPP : tcp_sock_listen(so, backlog);
 }
 
+int sock_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
+{
+	bool may =
+		so->kind == SOCK_KIND_UDP ? udp_table_may_bind(st, so, local) : tcp_may_bind(st, so, local);
+
+	return may ? 0 : -EADDRINUSE;
+}
+
+int sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin)
+{
+	return tcp_sock_listen_twin(leader, st, twin);
+}
+
 int sock_accept(struct sock *so, struct sock **child)
 {
 	return so->kind == SOCK_KIND_UDP ? -EOPNOTSUPP : tcp_sock_accept(so, child);

@@ -103,6 +103,15 @@ void sock_close(struct sock *so);
 int sock_bind(struct sock *so, const struct endpoint *local);
 int sock_listen(struct sock *so, int backlog); /* again: changes the backlog, as on Linux */
 
+/*
+ * Several stacks with one address (stack_join()), which one bind(2) or listen(2) concerns together:
+ * sock_may_bind() says 0 or -EADDRINUSE for a socket of another stack that is to have `local`, under the lock
+ * of `st` and whatever keeps binds from racing each other; sock_listen_twin() makes a listener like `leader`
+ * in `st`, under both locks. Twins take options, shutdown and close one by one, the leader last.
+ */
+int sock_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
+int sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
+
 /* Takes the oldest established connection; -EAGAIN, -EINVAL (not listening). *child inherits options as on
  * Linux. */
 int sock_accept(struct sock *so, struct sock **child);

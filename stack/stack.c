@@ -14,6 +14,7 @@
 #include "arp.h"
 #include "eth.h"
 #include "frag.h"
+#include "handover.h"
 #include "icmp.h"
 #include "ip4_priv.h"
 #include "route.h"
@@ -80,7 +81,8 @@ static bool config_possible(const struct stack_config *cfg)
 	    cfg->max_arp < 1 || cfg->max_arp > 1048576 || cfg->max_fragments < 1 ||
 	    cfg->max_fragments > 65536)
 		return false;
-	if (cfg->queues == 0 || cfg->queue >= cfg->queues || cfg->caps.mtu < 576 || cfg->ip_default_ttl == 0)
+	if (cfg->queues == 0 || cfg->queues > STACK_QUEUES_MAX || cfg->queue >= cfg->queues ||
+	    cfg->caps.mtu < 576 || cfg->ip_default_ttl == 0)
 		return false;
 	return cfg->ip_local_port_range[0] != 0 && cfg->ip_local_port_range[0] <= cfg->ip_local_port_range[1];
 }
@@ -104,6 +106,7 @@ size_t stack_mem_size(const struct stack_config *cfg)
 	carve(NULL, &used, frag_mem_size(cfg));
 	carve(NULL, &used, udp_mem_size(cfg));
 	carve(NULL, &used, tcp_mem_size(cfg));
+	carve(NULL, &used, handover_mem_size(cfg));
 	return used;
 }
 
@@ -132,11 +135,13 @@ struct stack *stack_init(void *mem, const struct stack_config *cfg, time_ns now,
 	frag_init(st, carve(mem, &used, frag_mem_size(cfg)));
 	udp_init(st, carve(mem, &used, udp_mem_size(cfg)));
 	tcp_init(st, carve(mem, &used, tcp_mem_size(cfg)));
+	handover_init(st, carve(mem, &used, handover_mem_size(cfg)));
 	return st;
 }
 
 void stack_fini(struct stack *st)
 {
+	handover_fini(st);
 	tcp_fini(st);
 	udp_fini(st);
 	frag_fini(st);

@@ -29,7 +29,8 @@ struct rte_mempool;
 struct stack;
 struct sock;
 
-#define STACK_ADDRS_MAX 8
+#define STACK_ADDRS_MAX  8
+#define STACK_QUEUES_MAX 16
 
 /* An IPv4 address of the stack and the network it stands in. */
 struct stack_addr {
@@ -99,6 +100,18 @@ time_ns stack_now(const struct stack *st);
 void stack_input(struct stack *st, struct rte_mbuf **pkts, unsigned n, time_ns now);
 
 /*
+ * Makes the stacks of one address know each other; stacks[i] was made with queue i of n queues and the same
+ * seed. Before any of them gets a frame. From then on each hands over what concerns another (handover.h).
+ */
+void stack_join(struct stack **stacks, unsigned n);
+
+/* Takes what other stacks have handed over. Returns the number of packets; 0 for a stack that is alone. */
+unsigned stack_input_handed(struct stack *st, time_ns now);
+
+/* The stacks, by bit, that this one has handed something since the last call: they must be driven soon. */
+uint32_t stack_handed(struct stack *st);
+
+/*
  * Frames to transmit, in order, at most `max`; ownership passes to the caller. Delayed decisions (one ACK for
  * a whole burst, Nagle) are taken here, so call it after every stack_input(), stack_run_timers() and batch of
  * socket calls.
@@ -135,7 +148,8 @@ bool stack_routes_to(const struct stack *st, const struct ip_addr *dst);
 
 /*
  * RFC 5227: sends an ARP probe for each own address; *_conflict() is true once somebody else answered or
- * announced one of them, with the MAC address in mac[6].
+ * announced one of them, with the MAC address in mac[6]. Of several queues' stacks only that of queue 0 asks
+ * and announces; the others must be told too, because the answer may come to any of them.
  */
 void stack_arp_probe(struct stack *st);
 bool stack_addr_conflict(const struct stack *st, be32 *addr, uint8_t mac[6]);

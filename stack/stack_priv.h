@@ -20,6 +20,7 @@
 
 struct arp_table;
 struct frag_table;
+struct handover_table;
 struct route_table;
 struct tcp_table;
 struct udp_table;
@@ -44,6 +45,7 @@ struct stack {
 
 	struct arp_table *arp;
 	struct frag_table *frag;
+	struct handover_table *handover; /* NULL: one queue */
 	struct route_table *route;
 	struct tcp_table *tcp;
 	struct udp_table *udp;

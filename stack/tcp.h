@@ -29,6 +29,10 @@ void tcp_fini(struct stack *st); /* frees every mbuf held */
 /* One segment; takes the mbuf (rx->l4_off etc. describe it). */
 void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx);
 
+/* Is there a connection between the two? *hash: their flow's, the same in all stacks of one address. */
+bool tcp_knows(const struct stack *st, const struct endpoint *local, const struct endpoint *peer,
+	       uint32_t *hash);
+
 /*
  * ICMP error for a segment of ours: the quoted addresses (src is our side), ports and sequence number (RFC
  * 5927 checks it). `err` is the errno Linux maps the code to; mtu is nonzero for "fragmentation needed" (RFC
@@ -54,6 +58,8 @@ int tcp_sock_new(struct stack *st, int family, struct sock **out);
 void tcp_sock_close(struct sock *so);
 int tcp_sock_bind(struct sock *so, const struct endpoint *local);
 int tcp_sock_listen(struct sock *so, int backlog);
+bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
+int tcp_sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
 int tcp_sock_accept(struct sock *so, struct sock **child);
 int tcp_sock_connect(struct sock *so, const struct endpoint *peer);
 int tcp_sock_disconnect(struct sock *so);

@@ -148,6 +148,12 @@ struct tcp_listener {
 	struct tcp_conn *next, **pprev;             /* of the table's listeners of this port */
 	uint32_t accept_count, embryo_count, backlog;
 	uint8_t cc_algorithm; /* of its children: TCP_CONGESTION set before accept(2) */
+	/*
+	 * With several stacks the socket of listen(2) leads one twin in each other stack; all count what
+	 * waits for accept(2) in the leader, which is closed last. NULL: it is alone.
+	 */
+	struct tcp_conn *leader;
+	_Atomic uint32_t waiting;
 };
 
 enum tcp_timer_slot { TCP_T_REXMIT, TCP_T_DELACK, TCP_T_KEEP, TCP_T_COUNT };

@@ -30,9 +30,9 @@ static size_t dump_listener(const struct tcp_conn *c, char *buf, size_t len, siz
 {
 	char local[DUMP_ENDPOINT_LEN];
 
-	return dump_printf(buf, len, at, "tcp LISTEN %s accept-queue %u of %u, half-open %u\n",
+	return dump_printf(buf, len, at, "tcp LISTEN %s accept-queue %u of %u, half-open %u%s\n",
 			   dump_endpoint(&c->so.local, local), c->listen.accept_count, c->listen.backlog,
-			   c->listen.embryo_count);
+			   c->listen.embryo_count, c->listen.leader && c->listen.leader != c ? ", twin" : "");
 }
 
 static size_t dump_conn(const struct tcp_conn *c, char *buf, size_t len, size_t at)

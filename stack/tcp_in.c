@@ -19,6 +19,7 @@
 #include <string.h>
 #include <rte_tcp.h>
 
+#include "handover.h"
 #include "route.h"
 #include "tcp.h"
 #include "tcp_conn.h"
@@ -527,6 +528,26 @@ static void unconnected(struct stack *st, struct tcp_seg *s)
 	tcp_out_reset_for(st, s);
 }
 
+/*
+ * Two copies of one SYN that reached two stacks at the same moment made an embryo in each, and the peer has
+ * taken the other one's answer. This one must not reset what is becoming a connection elsewhere: it goes.
+ */
+static bool is_double(const struct tcp_conn *c, const struct tcp_seg *s)
+{
+	return c->state == TCPS_SYN_RECV && c->parent && (s->flags & SEG_ACK) && s->ack != c->snd_nxt &&
+	       handover_flow_elsewhere(c->so.stack, s->hash);
+}
+
+/* Has another stack the connection? Then the segment is there now, or on its way. */
+static bool elsewhere(struct stack *st, struct tcp_seg *s, const struct ip_rx *rx)
+{
+	if (tcp_tw_find(st, s->hash, &s->local, &s->peer) ||
+	    !handover_elsewhere(st, s->m, rx, HANDOVER_TCP, s->hash, HANDOVER_NONE))
+		return false;
+	s->m = NULL;
+	return true;
+}
+
 void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 {
 	struct tcp_seg s;
@@ -542,8 +563,14 @@ void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 	}
 	s.hash = tcp_hash(st->tcp, &s.local, &s.peer);
 	c = tcp_table_find(st->tcp, s.hash, &s.local, &s.peer);
+	if (unlikely(st->handover && c && is_double(c, &s))) {
+		tcp_done(c, 0);
+		tcp_conn_free(c);
+		c = NULL;
+	}
 	if (!c) {
-		unconnected(st, &s);
+		if (likely(!st->handover) || !elsewhere(st, &s, rx))
+			unconnected(st, &s);
 		goto out;
 	}
 	c->segs_in++;
@@ -558,6 +585,13 @@ void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 out:
 	if (s.m)
 		rte_pktmbuf_free(s.m);
+}
+
+bool tcp_knows(const struct stack *st, const struct endpoint *local, const struct endpoint *peer,
+	       uint32_t *hash)
+{
+	*hash = tcp_hash(st->tcp, local, peer);
+	return tcp_table_find(st->tcp, *hash, local, peer);
 }
 
 void tcp_icmp_error(struct stack *st, const struct endpoint *local, const struct endpoint *peer, uint32_t seq,

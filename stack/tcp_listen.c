@@ -26,10 +26,23 @@ static uint32_t limit_backlog(const struct stack *st, int backlog)
 	return (uint32_t)backlog > st->cfg.somaxconn ? st->cfg.somaxconn : (uint32_t)backlog;
 }
 
+static void listen_begin(struct tcp_conn *c, uint8_t cc_algorithm, uint32_t backlog)
+{
+	memset(&c->listen, 0, sizeof(c->listen));
+	c->listen.cc_algorithm = cc_algorithm;
+	c->listen.embryo_tail = &c->listen.embryos;
+	c->listen.backlog = backlog;
+	c->so.kind = SOCK_KIND_TCP_LISTEN;
+	c->so.shut = 0;
+	c->so.error = 0;
+	tcp_state_set(c, TCPS_LISTEN);
+	tcp_table_add_listener(c);
+	tcp_events(c);
+}
+
 int tcp_listen_start(struct tcp_conn *c, int backlog)
 {
 	struct stack *st = c->so.stack;
-	uint8_t cc;
 	int err;
 
 	if (c->state == TCPS_LISTEN) {
@@ -48,17 +61,7 @@ int tcp_listen_start(struct tcp_conn *c, int backlog)
 	/* What a connection that was reset left unread */
 	tcp_rcvq_clear(c);
 	tcp_reasm_clear(c);
-	cc = c->cc.algorithm;
-	memset(&c->listen, 0, sizeof(c->listen));
-	c->listen.cc_algorithm = cc;
-	c->listen.embryo_tail = &c->listen.embryos;
-	c->listen.backlog = limit_backlog(st, backlog);
-	c->so.kind = SOCK_KIND_TCP_LISTEN;
-	c->so.shut = 0;
-	c->so.error = 0;
-	tcp_state_set(c, TCPS_LISTEN);
-	tcp_table_add_listener(c);
-	tcp_events(c);
+	listen_begin(c, c->cc.algorithm, limit_backlog(st, backlog));
 	return 0;
 }
 
@@ -95,6 +98,8 @@ static void acceptq_add(struct tcp_conn *l, struct tcp_conn *c)
 		l->listen.accept_head = c;
 	l->listen.accept_tail = c;
 	l->listen.accept_count++;
+	if (unlikely(l->listen.leader))
+		atomic_fetch_add_explicit(&l->listen.leader->listen.waiting, 1, memory_order_relaxed);
 	c->flags |= CONN_F_IN_ACCEPTQ;
 }
 
@@ -108,6 +113,8 @@ static struct tcp_conn *acceptq_take(struct tcp_conn *l)
 	if (!c->qnext)
 		l->listen.accept_tail = NULL;
 	l->listen.accept_count--;
+	if (unlikely(l->listen.leader))
+		atomic_fetch_sub_explicit(&l->listen.leader->listen.waiting, 1, memory_order_relaxed);
 	c->qnext = NULL;
 	c->parent = NULL;
 	c->flags &= ~CONN_F_IN_ACCEPTQ;
@@ -116,7 +123,14 @@ static struct tcp_conn *acceptq_take(struct tcp_conn *l)
 
 static bool acceptq_full(const struct tcp_conn *l)
 {
-	return l->listen.accept_count > l->listen.backlog;
+	return tcp_listen_waiting(l) > l->listen.backlog;
+}
+
+uint32_t tcp_listen_waiting(const struct tcp_conn *l)
+{
+	return unlikely(l->listen.leader)
+		       ? atomic_load_explicit(&l->listen.leader->listen.waiting, memory_order_relaxed)
+		       : l->listen.accept_count;
 }
 
 void tcp_listen_forget(struct tcp_conn *c)
@@ -172,24 +186,17 @@ bool tcp_listen_promote(struct tcp_conn *c)
 
 /* --- SYN --- */
 
-/* What a child takes from its listener; the rest of struct sock starts afresh. */
-static void inherit(struct tcp_conn *c, const struct tcp_conn *l, const struct tcp_seg *seg)
+/* What a child or a twin takes from a listener; the rest of struct tcp_conn is zero. */
+static void copy_options(struct tcp_conn *c, const struct tcp_conn *l)
 {
 	struct sock *so = &c->so;
+	struct stack *st = so->stack;
 
 	*so = l->so;
-	so->kind = SOCK_KIND_TCP;
+	so->stack = st;
 	so->wake = 0;
 	so->wake_next = NULL;
 	so->wake_queued = false;
-	so->orphan = true; /* until somebody accepts it */
-	so->error = 0;
-	so->user = NULL;
-	so->shut = 0;
-	atomic_store_explicit(&so->events, 0, memory_order_relaxed);
-	so->local = seg->local;
-	so->peer = seg->peer;
-
 	c->flags = l->flags & (CONN_F_NODELAY | CONN_F_CORK | CONN_F_INQ);
 	c->window_clamp = l->window_clamp;
 	c->notsent_lowat = l->notsent_lowat;
@@ -200,6 +207,45 @@ static void inherit(struct tcp_conn *c, const struct tcp_conn *l, const struct t
 	c->keepcnt = l->keepcnt;
 	c->syncnt = l->syncnt;
 	c->user_mss = l->user_mss;
+}
+
+static void inherit(struct tcp_conn *c, const struct tcp_conn *l, const struct tcp_seg *seg)
+{
+	struct sock *so = &c->so;
+
+	so->stack = l->so.stack;
+	copy_options(c, l);
+	so->kind = SOCK_KIND_TCP;
+	so->orphan = true; /* until somebody accepts it */
+	so->error = 0;
+	so->user = NULL;
+	so->shut = 0;
+	atomic_store_explicit(&so->events, 0, memory_order_relaxed);
+	so->local = seg->local;
+	so->peer = seg->peer;
+}
+
+int tcp_listen_twin(struct tcp_conn *leader, struct stack *st, struct tcp_conn **twin)
+{
+	struct tcp_conn *c = tcp_conn_alloc(st);
+
+	if (!c)
+		return -ENOBUFS;
+	c->so.stack = st;
+	copy_options(c, leader);
+	c->timer.kind = TIMER_TCP;
+	for (int i = 0; i < TCP_T_COUNT; i++)
+		c->deadline[i] = TIME_NEVER;
+	tcp_port_share(c);
+	listen_begin(c, leader->listen.cc_algorithm, leader->listen.backlog);
+	if (!leader->listen.leader) {
+		leader->listen.leader = leader;
+		atomic_store_explicit(&leader->listen.waiting, leader->listen.accept_count,
+				      memory_order_relaxed);
+	}
+	c->listen.leader = leader;
+	*twin = c;
+	return 0;
 }
 
 /*

@@ -20,6 +20,15 @@ struct tcp_seg;
 /* listen(2) */
 int tcp_listen_start(struct tcp_conn *c, int backlog);
 
+/*
+ * Makes a listener like `leader` in another stack of the same address, so that SYNs are answered where they
+ * arrive. Both stacks' locks are held. -ENOBUFS. Twins are closed before their leader.
+ */
+int tcp_listen_twin(struct tcp_conn *leader, struct stack *st, struct tcp_conn **twin);
+
+/* Connections that wait for accept(2), in all stacks together. */
+uint32_t tcp_listen_waiting(const struct tcp_conn *l);
+
 /* close(2) or shutdown(2) of a listener: resets what nobody accepted. */
 void tcp_listen_stop(struct tcp_conn *c);
 

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 
 #include "tcp.h"
+#include "tcp_listen.h"
 #include "tcp_state.h"
 #include "tcp_table.h"
 #include "tcp_timer.h"
@@ -301,7 +302,7 @@ static int get_info(const struct tcp_conn *c, void *val, socklen_t *len)
 	if (c->state == TCPS_LISTEN) {
 		/* As Linux: the accept queue and its limit */
 		info.tcpi_state = c->state;
-		info.tcpi_unacked = c->listen.accept_count;
+		info.tcpi_unacked = tcp_listen_waiting(c);
 		info.tcpi_sacked = c->listen.backlog;
 	} else {
 		info_common(&info, c);

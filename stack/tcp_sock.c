@@ -62,6 +62,24 @@ int tcp_sock_listen(struct sock *so, int backlog)
 	return tcp_listen_start(tcp_conn_of(so), backlog);
 }
 
+bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
+{
+	struct sock wanted = *so;
+
+	wanted.local = *local;
+	return !tcp_port_conflict_in(st, &wanted, local->port);
+}
+
+int tcp_sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin)
+{
+	struct tcp_conn *c;
+	int err = tcp_listen_twin(tcp_conn_of(leader), st, &c);
+
+	if (!err)
+		*twin = &c->so;
+	return err;
+}
+
 int tcp_sock_accept(struct sock *so, struct sock **child)
 {
 	struct tcp_conn *l = tcp_conn_of(so), *c;

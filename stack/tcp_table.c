@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handover.h"
 #include "tcp.h"
 #include "tcp_listen.h"
 #include "tcp_rcvq.h"
@@ -221,6 +222,8 @@ void tcp_table_add(struct tcp_conn *c, uint32_t hash)
 		(*head)->hash_pprev = &c->hash_next;
 	*head = c;
 	c->flags |= CONN_F_HASHED;
+	if (unlikely(c->so.stack->handover))
+		handover_show_flow(c->so.stack, hash, 1);
 }
 
 void tcp_table_remove(struct tcp_conn *c)
@@ -231,6 +234,8 @@ void tcp_table_remove(struct tcp_conn *c)
 	if (c->hash_next)
 		c->hash_next->hash_pprev = c->hash_pprev;
 	c->flags &= ~CONN_F_HASHED;
+	if (unlikely(c->so.stack->handover))
+		handover_show_flow(c->so.stack, c->hash, -1);
 }
 
 /* --- listeners --- */
@@ -331,22 +336,27 @@ static bool addrs_overlap(const struct sock *a, const struct sock *b)
 	return a->family == AF_INET6;
 }
 
-bool tcp_port_conflict(const struct tcp_conn *c, be16 port)
+bool tcp_port_conflict_in(const struct stack *st, const struct sock *so, be16 port)
 {
-	const struct tcp_port *p = port_of(c, port);
+	const struct tcp_port *p = &st->tcp->ports[ntohs(port)];
 
-	if (p->users && (p->noreuse || !(c->so.reuseaddr || c->so.reuseport)))
+	if (p->users && (p->noreuse || !(so->reuseaddr || so->reuseport)))
 		return true;
 	for (const struct tcp_conn *o = p->bound; o; o = o->port_next) {
-		if (o == c || !addrs_overlap(&c->so, &o->so))
+		if (&o->so == so || !addrs_overlap(so, &o->so))
 			continue;
-		if (c->so.reuseaddr && o->so.reuseaddr && o->state != TCPS_LISTEN)
+		if (so->reuseaddr && o->so.reuseaddr && o->state != TCPS_LISTEN)
 			continue;
-		if (c->so.reuseport && o->so.reuseport)
+		if (so->reuseport && o->so.reuseport)
 			continue;
 		return true;
 	}
 	return false;
+}
+
+bool tcp_port_conflict(const struct tcp_conn *c, be16 port)
+{
+	return tcp_port_conflict_in(c->so.stack, &c->so, port);
 }
 
 static void port_hold(struct tcp_conn *c)
@@ -359,6 +369,13 @@ static void port_hold(struct tcp_conn *c)
 		p->bound->port_pprev = &c->port_next;
 	p->bound = c;
 	c->flags |= CONN_F_PORT | CONN_F_BOUND;
+	if (unlikely(c->so.stack->handover))
+		handover_show_port(c->so.stack, HANDOVER_TCP, c->so.local.port, HANDOVER_WILDCARD, 1);
+}
+
+void tcp_port_share(struct tcp_conn *c)
+{
+	port_hold(c);
 }
 
 /* The n-th candidate of this instance's share of the ephemeral range, from `first` on; 0 when n is too big.
@@ -379,6 +396,11 @@ static uint16_t ephemeral_port(const struct stack *st, uint32_t first, uint32_t 
 	return (uint16_t)(lo + (first % share + n) % share * queues);
 }
 
+static bool bound_elsewhere(const struct stack *st, uint16_t port)
+{
+	return unlikely(st->handover) && handover_port_elsewhere(st, HANDOVER_TCP, htons(port));
+}
+
 int tcp_port_bind(struct tcp_conn *c)
 {
 	struct stack *st = c->so.stack;
@@ -396,7 +418,7 @@ int tcp_port_bind(struct tcp_conn *c)
 		const struct tcp_port *p = port_of(c, htons(port));
 
 		/* Linux shares a port it chose itself only when nothing else is left: we never do */
-		if (p->bound || p->users)
+		if (p->bound || p->users || bound_elsewhere(st, port))
 			continue;
 		c->so.local.port = htons(port);
 		port_hold(c);
@@ -420,7 +442,7 @@ int tcp_port_pick(struct tcp_conn *c)
 		uint32_t hash;
 
 		c->so.local.port = htons(port);
-		if (port_of(c, c->so.local.port)->bound)
+		if (port_of(c, c->so.local.port)->bound || bound_elsewhere(st, port))
 			continue;
 		hash = tcp_hash(t, &c->so.local, &c->so.peer);
 		if (tcp_table_find(t, hash, &c->so.local, &c->so.peer) ||
@@ -457,6 +479,9 @@ void tcp_port_release(struct tcp_conn *c)
 		*c->port_pprev = c->port_next;
 		if (c->port_next)
 			c->port_next->port_pprev = c->port_pprev;
+		if (unlikely(c->so.stack->handover))
+			handover_show_port(c->so.stack, HANDOVER_TCP, c->so.local.port, HANDOVER_WILDCARD,
+					   -1);
 	} else {
 		p->users--;
 		p->noreuse -= !!(c->flags & CONN_F_NOREUSE);

@@ -101,6 +101,12 @@ int tcp_port_bind(struct tcp_conn *c);
 /* Would bind(2) to the port it already has conflict? (listen(2) asks again, as on Linux) */
 bool tcp_port_conflict(const struct tcp_conn *c, be16 port);
 
+/* The same for a socket of another stack. */
+bool tcp_port_conflict_in(const struct stack *st, const struct sock *so, be16 port);
+
+/* Holds so.local.port without asking: a listener's twin (tcp_listen.h). */
+void tcp_port_share(struct tcp_conn *c);
+
 /* connect(2) without bind(2): picks so.local.port so that the connection is unique. -EADDRNOTAVAIL. */
 int tcp_port_pick(struct tcp_conn *c);
 

@@ -11,6 +11,7 @@
  */
 #include "tcp_timewait.h"
 
+#include "handover.h"
 #include "tcp_conn.h"
 #include "tcp_out.h"
 #include "tcp_seg.h"
@@ -44,6 +45,8 @@ static void tw_free(struct stack *st, struct tcp_tw *tw)
 		tw->hash_next->hash_pprev = tw->hash_pprev;
 	p->users--;
 	p->noreuse -= tw->noreuse;
+	if (unlikely(st->handover))
+		handover_show_flow(st, tw->hash, -1);
 	tw->hash_next = t->tw_free;
 	t->tw_free = tw;
 	t->tw_count--;
@@ -104,6 +107,8 @@ void tcp_tw_add(struct tcp_conn *c)
 	*head = tw;
 	p->users++;
 	p->noreuse += tw->noreuse;
+	if (unlikely(st->handover))
+		handover_show_flow(st, tw->hash, 1);
 	t->tw_count++;
 	COUNT(st, tcp_time_waits);
 	start_wait(st, tw);

@@ -125,16 +125,39 @@ void udp_table_disconnect(struct udp_sock *us)
 	us->base.stack->udp->n_connected--;
 }
 
-bool udp_table_may_bind(const struct udp_sock *us, const struct endpoint *local)
+static enum handover_level level_of(const struct udp_sock *us)
 {
-	const struct sock *a = &us->base;
+	if (us->base.local.port == 0)
+		return HANDOVER_NONE;
+	if (us->connected)
+		return HANDOVER_CONNECTED;
+	return ip_addr_is_any(&us->base.local.addr) ? HANDOVER_WILDCARD : HANDOVER_SPECIFIC;
+}
 
-	for (const struct udp_sock *o = *port_bucket(a->stack, local->port); o != NULL; o = o->port_next) {
+void udp_table_show(struct udp_sock *us)
+{
+	struct stack *st = us->base.stack;
+	enum handover_level level = level_of(us), was = us->shown_level;
+	be16 port = us->base.local.port, was_port = us->shown_port;
+
+	if (likely(!st->handover) || (level == was && port == was_port))
+		return;
+	if (level != HANDOVER_NONE)
+		handover_show_port(st, HANDOVER_UDP, port, level, 1);
+	if (was != HANDOVER_NONE)
+		handover_show_port(st, HANDOVER_UDP, was_port, was, -1);
+	us->shown_level = (uint8_t)level;
+	us->shown_port = port;
+}
+
+bool udp_table_may_bind(const struct stack *st, const struct sock *a, const struct endpoint *local)
+{
+	for (const struct udp_sock *o = *port_bucket(st, local->port); o != NULL; o = o->port_next) {
 		const struct sock *b = &o->base;
 		bool overlap = ip_addr_is_any(&b->local.addr) || ip_addr_is_any(&local->addr) ||
 			       ip_addr_eq(&b->local.addr, &local->addr);
 
-		if (o == us || b->local.port != local->port || !overlap)
+		if (b == a || b->local.port != local->port || !overlap)
 			continue;
 		/* An IPv6-only wildcard and an IPv4 address never meet. */
 		if ((a->v6only && ip_addr_is_v4(&b->local.addr)) ||
@@ -187,6 +210,7 @@ void udp_table_free(struct udp_sock *us)
 		udp_table_disconnect(us);
 	if (us->base.local.port != 0)
 		udp_table_unbind(us);
+	udp_table_show(us);
 	sock_forget(&us->base);
 	us->base.kind = SOCK_KIND_FREE;
 	us->port_next = t->free;
@@ -247,6 +271,16 @@ static struct udp_sock *find_bound(const struct stack *st, const struct endpoint
 		if (score(us, local) == best_score && us->base.reuseport && pick-- == 0)
 			return us;
 	return best;
+}
+
+enum handover_level udp_match(const struct stack *st, const struct endpoint *local,
+			      const struct endpoint *peer)
+{
+	struct udp_sock *us = find_connected(st, local, peer);
+
+	if (us == NULL)
+		us = find_bound(st, local, peer);
+	return us ? level_of(us) : HANDOVER_NONE;
 }
 
 /* ---- input ---- */
@@ -362,12 +396,17 @@ void udp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx_in)
 	local = (struct endpoint){.addr = rx.dst, .port = udp->dst_port};
 	peer = (struct endpoint){.addr = rx.src, .port = udp->src_port};
 	if (unlikely(!rx.to_us_only && !stack_owns_addr(st, &rx.dst))) {
+		if (st->handover)
+			handover_broadcast(st, m, &rx, local.port);
 		deliver_broadcast(st, m, &rx, &local, &peer);
 		return;
 	}
 	us = find_connected(st, &local, &peer);
 	if (us == NULL)
 		us = find_bound(st, &local, &peer);
+	if (unlikely(st->handover) &&
+	    handover_elsewhere(st, m, &rx, HANDOVER_UDP, local.port, us ? level_of(us) : HANDOVER_NONE))
+		return;
 	if (us != NULL) {
 		enqueue(us, m, &rx);
 		return;

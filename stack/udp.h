@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "handover.h"
 #include "sock.h"
 
 struct ip_rx;
@@ -24,6 +25,10 @@ void udp_fini(struct stack *st);
 /* One datagram; takes the mbuf (rx describes it). */
 void udp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx);
 
+/* How well the best socket for datagrams between the two fits. */
+enum handover_level udp_match(const struct stack *st, const struct endpoint *local,
+			      const struct endpoint *peer);
+
 /*
  * ICMP error for a datagram of ours; `hard` ones are told to connected sockets, the others only to those with
  * IP_RECVERR (Linux's rule). mtu is nonzero for "fragmentation needed".
@@ -35,6 +40,9 @@ void udp_icmp_error(struct stack *st, const struct endpoint *local, const struct
 void udp_tx_room(struct stack *st);
 
 size_t udp_dump(const struct stack *st, char *buf, size_t len);
+
+/* May `so` have this local endpoint beside those of `st` (SO_REUSEADDR, SO_REUSEPORT)? */
+bool udp_table_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
 
 int udp_sock_new(struct stack *st, int family, struct sock **out);
 void udp_sock_close(struct sock *so);

@@ -33,6 +33,10 @@ struct udp_sock {
 	struct rte_mbuf *cork; /* datagram being collected by MSG_MORE or UDP_CORK; 8 bytes left in front */
 	struct endpoint cork_to;
 	struct udp_sock *tx_wait_next;
+
+	/* As what the other stacks see the socket (handover.h); HANDOVER_NONE: not at all. */
+	uint8_t shown_level;
+	be16 shown_port;
 };
 
 struct udp_table {
@@ -56,8 +60,8 @@ void udp_table_unbind(struct udp_sock *us);
 void udp_table_connect(struct udp_sock *us);
 void udp_table_disconnect(struct udp_sock *us);
 
-/* May `us` have this local endpoint beside those who are there (SO_REUSEADDR, SO_REUSEPORT)? */
-bool udp_table_may_bind(const struct udp_sock *us, const struct endpoint *local);
+/* After the local endpoint or the connection changed: what the other stacks see. */
+void udp_table_show(struct udp_sock *us);
 
 struct udp_sock *udp_table_new(struct stack *st);
 

@@ -79,7 +79,9 @@ static be16 ephemeral_port(const struct udp_sock *us, const struct ip_addr *addr
 		uint32_t port = low + (start + i < count ? start + i : start + i - count);
 		struct endpoint local = {.addr = *addr, .port = htons((uint16_t)port)};
 
-		if (port % st->cfg.queues == st->cfg.queue && udp_table_may_bind(us, &local))
+		if (port % st->cfg.queues != st->cfg.queue || !udp_table_may_bind(st, &us->base, &local))
+			continue;
+		if (!st->handover || !handover_port_elsewhere(st, HANDOVER_UDP, local.port))
 			return local.port;
 	}
 	return 0;
@@ -93,6 +95,7 @@ static int bind_any_port(struct udp_sock *us, const struct ip_addr *addr)
 		return -EADDRINUSE;
 	us->base.local = (struct endpoint){.addr = *addr, .port = port};
 	udp_table_bind(us);
+	udp_table_show(us);
 	return 0;
 }
 
@@ -106,7 +109,7 @@ int udp_sock_bind(struct sock *so, const struct endpoint *local)
 	if (!may_be_local(so, &local->addr))
 		return -EADDRNOTAVAIL;
 	if (local->port != 0) {
-		if (!udp_table_may_bind(us, local))
+		if (!udp_table_may_bind(so->stack, so, local))
 			return -EADDRINUSE;
 		so->local = *local;
 		udp_table_bind(us);
@@ -119,6 +122,7 @@ int udp_sock_bind(struct sock *so, const struct endpoint *local)
 	if (err == 0) {
 		us->addr_locked = !ip_addr_is_any(&local->addr);
 		us->path_valid = false;
+		udp_table_show(us);
 	}
 	return err;
 }
@@ -190,6 +194,7 @@ int udp_sock_connect(struct sock *so, const struct endpoint *peer)
 		so->local.addr = ip_addr_v4(us->path.src);
 	so->peer = (struct endpoint){.addr = ip_addr_v4(dst), .port = peer->port};
 	udp_table_connect(us);
+	udp_table_show(us);
 	return 0;
 }
 
@@ -205,6 +210,7 @@ int udp_sock_disconnect(struct sock *so)
 		udp_table_unbind(us);
 	if (!us->addr_locked)
 		so->local.addr = ip_addr_any();
+	udp_table_show(us);
 	return 0;
 }
 

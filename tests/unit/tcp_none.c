@@ -37,6 +37,14 @@ void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 	rte_pktmbuf_free(m);
 }
 
+bool tcp_knows(const struct stack *st, const struct endpoint *local, const struct endpoint *peer,
+	       uint32_t *hash)
+{
+	(void)st, (void)local, (void)peer;
+	*hash = 0;
+	return true;
+}
+
 void tcp_icmp_error(struct stack *st, const struct endpoint *local, const struct endpoint *peer, uint32_t seq,
 		    int err, uint16_t mtu)
 {
@@ -101,6 +109,18 @@ int tcp_sock_listen(struct sock *so, int backlog)
 {
 	(void)so, (void)backlog;
 	return 0;
+}
+
+bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
+{
+	(void)st, (void)so, (void)local;
+	return true;
+}
+
+int tcp_sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin)
+{
+	(void)leader, (void)st, (void)twin;
+	return -EOPNOTSUPP;
 }
 
 int tcp_sock_accept(struct sock *so, struct sock **child)
