@@ -252,7 +252,8 @@ CASE(splice, file_to_pipe_to_socket)
 	NEED(pipe(pipes) == 0);
 	peer_begin_recv_pattern(p, 3000, 61);
 	R(splice(file, NULL, pipes[1], NULL, 3000, 0));
-	R(splice(pipes[0], NULL, fd, NULL, 3000, 0));
+	if (R(splice(pipes[0], NULL, fd, NULL, 3000, 0)) < 0)
+		return; /* nothing will come for the peer to receive */
 	peer_end_recv_pattern();
 }
 
@@ -264,7 +265,8 @@ CASE(splice, socket_to_pipe)
 	NEED(pipe(pipes) == 0);
 	peer_send(p, "spliced", 7);
 	until_queued(fd, 7);
-	R(splice(fd, NULL, pipes[1], NULL, 100, 0));
+	if (R(splice(fd, NULL, pipes[1], NULL, 100, 0)) < 0)
+		return; /* read(2) would wait for ever */
 	R(read(pipes[0], buf, 100));
 	say("%s", buf);
 	set_nonblock(fd);
