@@ -247,7 +247,7 @@ bool inst_sleep_begin(struct inst *in, time_ns *until)
 		device->ops->rx_arm(device, in->index);
 	now = stack_now(in->stack);
 	n = drive(in, now);
-	*until = stack_next_timer(in->stack);
+	*until = stack_sleep_until(in->stack);
 	if (stack_output_pending(in->stack) && *until > now + TX_RETRY_NS)
 		*until = now + TX_RETRY_NS;
 	if (inst_sleep_fd(in) < 0 && *until > nap_until(in, now))

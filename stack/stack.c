@@ -27,6 +27,11 @@
 /* Rounds of local delivery in one stack_output(): two of our sockets may talk to each other for ever. */
 #define LOOP_PACKETS_MAX (2 * STACK_LOOP_LEN)
 
+/* stack_sleep_until(): waking for nothing costs some microseconds, looking at a timer a cache miss */
+#define SLEEP_FAR_NS      (20 * NS_PER_MS)
+#define SLEEP_STALE_MOST  16
+#define SLEEP_TIMERS_MOST 16
+
 void stack_config_init(struct stack_config *cfg)
 {
 	*cfg = (struct stack_config){
@@ -246,6 +251,28 @@ void stack_output_unsent(struct stack *st, struct rte_mbuf **pkts, unsigned n)
 
 time_ns stack_next_timer(const struct stack *st)
 {
+	return timer_wheel_next(&st->wheel);
+}
+
+time_ns stack_sleep_until(struct stack *st)
+{
+	for (unsigned stale = 0; stale < SLEEP_STALE_MOST; stale++) {
+		struct timer *t;
+		time_ns due;
+
+		if (timer_wheel_next(&st->wheel) >= st->now + SLEEP_FAR_NS)
+			break;
+		t = timer_wheel_first(&st->wheel, SLEEP_TIMERS_MOST);
+		if (t == NULL || t->kind != TIMER_TCP)
+			break;
+		due = tcp_timer_due(t);
+		if (due <= t->due)
+			break;
+		if (due == TIME_NEVER)
+			timer_cancel(&st->wheel, t);
+		else
+			timer_set(&st->wheel, t, due);
+	}
 	return timer_wheel_next(&st->wheel);
 }
 

@@ -130,6 +130,12 @@ void stack_output_unsent(struct stack *st, struct rte_mbuf **pkts, unsigned n);
  * late. */
 time_ns stack_next_timer(const struct stack *st);
 
+/*
+ * The same, for a caller who is about to sleep that long: takes the time to put off timers that would find
+ * nothing to do, so that he is not woken for them. May still be early, at most by as much as is worth a look.
+ */
+time_ns stack_sleep_until(struct stack *st);
+
 /* Fires every timer due at or before `now`. */
 void stack_run_timers(struct stack *st, time_ns now);
 

@@ -43,6 +43,9 @@ void tcp_icmp_error(struct stack *st, const struct endpoint *local, const struct
 
 void tcp_timer(struct stack *st, struct timer *t);
 
+/* When an entry of kind TIMER_TCP really has something to do, TIME_NEVER when it has not (tcp_timer.h). */
+time_ns tcp_timer_due(const struct timer *t);
+
 /* Runs what was put off to the end of a burst: pending ACKs and sends of the connections on the dirty list.
  */
 void tcp_flush(struct stack *st);

@@ -246,10 +246,21 @@ static bool take_due(struct tcp_conn *c, enum tcp_timer_slot slot)
 	return true;
 }
 
+time_ns tcp_timer_due(const struct timer *t)
+{
+	const struct tcp_conn *c =
+		(const struct tcp_conn *)((const char *)t - offsetof(struct tcp_conn, timer));
+	time_ns due = TIME_NEVER;
+
+	for (int i = 0; i < TCP_T_COUNT; i++)
+		due = RTE_MIN(due, c->deadline[i]);
+	return due;
+}
+
 void tcp_timer(struct stack *st, struct timer *t)
 {
 	struct tcp_conn *c = (struct tcp_conn *)((char *)t - offsetof(struct tcp_conn, timer));
-	time_ns next = TIME_NEVER;
+	time_ns next;
 
 	if (t->kind == TIMER_TCP_TIMEWAIT) {
 		tcp_tw_expire(st);
@@ -268,8 +279,7 @@ void tcp_timer(struct stack *st, struct timer *t)
 		keep_fired(c);
 	if (tcp_conn_reap(c) || c->state == TCPS_CLOSE)
 		return;
-	for (int i = 0; i < TCP_T_COUNT; i++)
-		next = RTE_MIN(next, c->deadline[i]);
+	next = tcp_timer_due(t);
 	if (next != TIME_NEVER && (!timer_pending(t) || next < t->due))
 		timer_set(&st->wheel, t, next);
 }

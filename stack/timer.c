@@ -32,15 +32,21 @@ static void push(struct timer **head, struct timer *t)
 	*head = t;
 }
 
-static void place(struct timer_wheel *w, struct timer *t)
+static void locate(const struct timer_wheel *w, time_ns due, unsigned *level, unsigned *slot)
 {
-	uint64_t tick = t->due >> TIMER_TICK_SHIFT;
+	uint64_t tick = due >> TIMER_TICK_SHIFT;
 	if (tick < w->tick)
 		tick = w->tick;
 	uint64_t differs = tick ^ w->tick;
-	unsigned level = differs ? (63 - (unsigned)__builtin_clzll(differs)) / TIMER_SLOT_BITS : 0;
-	unsigned slot = (tick >> (level * TIMER_SLOT_BITS)) & SLOT_MASK;
+	*level = differs ? (63 - (unsigned)__builtin_clzll(differs)) / TIMER_SLOT_BITS : 0;
+	*slot = (tick >> (*level * TIMER_SLOT_BITS)) & SLOT_MASK;
+}
 
+static void place(struct timer_wheel *w, struct timer *t)
+{
+	unsigned level, slot;
+
+	locate(w, t->due, &level, &slot);
 	t->level = (uint8_t)level;
 	t->slot = (uint8_t)slot;
 	push(&w->slots[level][slot], t);
@@ -166,6 +172,34 @@ static void collect(struct timer_wheel *w, time_ns now)
 			return;
 		}
 	}
+}
+
+struct timer *timer_wheel_first(struct timer_wheel *w, unsigned most)
+{
+	struct timer *first = NULL, *next;
+
+	if (w->expired)
+		return w->expired;
+	while (!first) {
+		unsigned level = lowest_level(w);
+		if (level == TIMER_LEVELS)
+			return NULL;
+		unsigned slot = (unsigned)__builtin_ctzll(w->occupied[level]), own_level, own_slot;
+		for (struct timer *t = w->slots[level][slot]; t; t = next) {
+			next = t->next;
+			if (most-- == 0)
+				return NULL;
+			locate(w, t->due, &own_level, &own_slot);
+			if (own_level != level || own_slot != slot) {
+				unlink_timer(w, t);
+				place(w, t);
+			} else if (!first || t->due < first->due) {
+				first = t;
+			}
+		}
+	}
+	w->earliest = first->due;
+	return first;
 }
 
 struct timer *timer_wheel_pop(struct timer_wheel *w, time_ns now)

@@ -55,6 +55,13 @@ static inline bool timer_pending(const struct timer *t)
  * empty. */
 time_ns timer_wheel_next(const struct timer_wheel *w);
 
+/*
+ * The timer that is due first, after which timer_wheel_next() is exact; NULL when there is none, or when
+ * finding it takes looking at more than `most`. Timers that were put off are moved to where they belong. For
+ * a caller who has the time, because he is about to sleep.
+ */
+struct timer *timer_wheel_first(struct timer_wheel *w, unsigned most);
+
 /* Moves the wheel to `now` and takes one timer with due <= now off it, NULL when there is none left. */
 struct timer *timer_wheel_pop(struct timer_wheel *w, time_ns now);
 

@@ -86,6 +86,25 @@ Test(tcp_ack, burst_gets_one_ack)
 	tcp_kit_app_reads(&k, 4000);
 }
 
+/* The delayed ACK and the retransmission that did not come to pass wake nobody who sleeps meanwhile. */
+Test(tcp_ack, answered_request_leaves_no_timer_to_wake_for)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000);
+	uint32_t seq = spend_quick_acks(&k);
+	tcp_kit_rx(&k, SEG(.seq = seq, .flags = "PA", .len = 100));
+	tcp_kit_app_reads(&k, 100);
+	cr_assert_leq(stack_sleep_until(k.st), k.now + 40 * NS_PER_MS);
+	tcp_kit_app_writes(&k, 100);
+	expect_tx(&k, SEG(.seq = 0, .ack = seq + 100, .flags = "PA", .len = 100));
+	advance_ms(&k, 1);
+	tcp_kit_rx(&k, SEG(.seq = seq + 100, .ack = 100, .flags = "A"));
+	cr_assert_gt(stack_sleep_until(k.st), k.now + 20 * NS_PER_MS);
+	advance_ms(&k, 35);
+	cr_assert_gt(stack_sleep_until(k.st), k.now + NS_PER_SEC);
+	expect_silence(&k);
+}
+
 Test(tcp_ack, reply_carries_the_ack)
 {
 	KIT(k);

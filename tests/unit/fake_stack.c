@@ -118,6 +118,11 @@ void stack_output_unsent(struct stack *st, struct rte_mbuf **pkts, unsigned n)
 	atomic_fetch_add(&st->pending, n);
 }
 
+time_ns stack_sleep_until(struct stack *st)
+{
+	return stack_next_timer(st);
+}
+
 time_ns stack_next_timer(const struct stack *st)
 {
 	return atomic_load(&st->timer);

@@ -62,6 +62,11 @@ void tcp_timer(struct stack *st, struct timer *t)
 	(void)st, (void)t;
 }
 
+time_ns tcp_timer_due(const struct timer *t)
+{
+	return t->due;
+}
+
 void tcp_flush(struct stack *st)
 {
 	(void)st;

@@ -71,6 +71,25 @@ Test(timer, next_is_exact_when_the_timer_is_near)
 	cr_assert_eq(timer_wheel_next(&w), 2 * NS_PER_MS + 17); /* … but only once */
 }
 
+Test(timer, first_is_exact_also_far_away_and_after_putting_off)
+{
+	struct timer_wheel w;
+	struct timer a = {0}, b = {0};
+	timer_wheel_init(&w, 0);
+	cr_assert_null(timer_wheel_first(&w, 8));
+	timer_set(&w, &a, 5 * NS_PER_MS);
+	timer_set(&w, &b, 190 * NS_PER_MS);
+	timer_set(&w, &a, 200 * NS_PER_MS + 3); /* put off */
+	cr_assert_null(timer_wheel_first(&w, 0), "no more looks than allowed");
+	cr_assert_eq(timer_wheel_first(&w, 8), &b);
+	cr_assert_eq(timer_wheel_next(&w), 190 * NS_PER_MS);
+	timer_cancel(&w, &b);
+	cr_assert_eq(timer_wheel_first(&w, 8), &a);
+	cr_assert_eq(timer_wheel_next(&w), 200 * NS_PER_MS + 3);
+	cr_assert_null(timer_wheel_pop(&w, 200 * NS_PER_MS + 2));
+	cr_assert_eq(timer_wheel_pop(&w, 200 * NS_PER_MS + 3), &a);
+}
+
 Test(timer, cancelled_timer_never_fires_and_cancel_is_idempotent)
 {
 	struct timer_wheel w;
@@ -173,6 +192,21 @@ static void check_pops(struct timer_wheel *w, time_ns now, unsigned limit)
 	}
 }
 
+static void check_first(struct timer_wheel *w, uint64_t seed)
+{
+	struct timer *first = timer_wheel_first(w, 2 * MODEL_TIMERS * TIMER_LEVELS);
+
+	if (model_min() == TIME_NEVER) {
+		cr_assert_null(first);
+		return;
+	}
+	cr_assert_not_null(first);
+	if (first->level == TIMER_LEVELS) /* due already: these come in any order */
+		return;
+	cr_assert_eq(first->due, model_min(), "seed %lu: not the first", (unsigned long)seed);
+	cr_assert_eq(timer_wheel_next(w), model_min());
+}
+
 static void run_model(uint64_t seed)
 {
 	static struct timer_wheel w;
@@ -216,6 +250,8 @@ static void run_model(uint64_t seed)
 		cr_assert_leq(timer_wheel_next(&w), model_min(), "seed %lu: next is late",
 			      (unsigned long)seed);
 		cr_assert_eq(timer_wheel_next(&w) == TIME_NEVER, model_min() == TIME_NEVER);
+		if (rnd() % 4 == 0)
+			check_first(&w, seed);
 		for (unsigned k = 0; k < MODEL_TIMERS; k++)
 			cr_assert_eq(timer_pending(&timers[k]), model_due[k] != TIME_NEVER);
 	}
