@@ -2,10 +2,13 @@
 /*
  * helper.c - the helper thread (helper.h)
  *
- *     TICKING ──every instance has somebody asleep on it, for a while──► PARKED (futex, no timeout)
- *        ▲  │                                                               │
- *        │  └──nobody drives──► drive, then sleep as the driver itself      │
- *        └─────────── a thread leaves its wait: helper_kick() ──────────────┘
+ *     TICKING ──every instance has somebody asleep on it──► PARKED (asleep without a time limit)
+ *        ▲  │                                                  │
+ *        │  └──nobody drives──► drive, then sleep as the driver itself
+ *        └── a thread leaves its wait: helper_kick() sets the alarm
+ *
+ * The alarm is a timer descriptor, so that an application thread can set it without waking the helper: a
+ * program that soon waits again has cost a system call, and the helper one look.
  *
  * Parking and leaving cannot miss each other: a leaving thread gives up its role and then looks at
  * helper_state; the helper sets PARKED and then looks at the roles.
@@ -13,15 +16,19 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 #include "domain.h"
+#include "fd_guard.h"
 #include "helper.h"
 #include "libc.h"
+#include "own_fd.h"
 #include "wait.h"
 
 #define TICK_NS      (1 * NS_PER_MS)
-#define PARK_TICKS   4 /* quiet ticks with every instance looked after before it parks */
+#define AT_ONCE_NS   1
 #define STACK_BYTES  (256 * 1024)
 #define STOP_WAIT_MS 100
 
@@ -29,6 +36,7 @@ _Atomic uint32_t helper_state = HELPER_NONE;
 
 static _Atomic bool stopping, running;
 static _Atomic uint32_t own_slot; /* 1 + slot; 0: none */
+static int alarm_fd = -1;
 static pthread_mutex_t create_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Is a thread (of ours or not, but not this one) responsible for the instance while we do nothing? */
@@ -47,22 +55,35 @@ static bool all_looked_after(unsigned slot)
 	return true;
 }
 
-static void tick_sleep(void)
+/* By syscall(2): neither call is to be a cancellation point or ours. */
+static void set_alarm(long ns)
 {
-	static const struct timespec tick = {.tv_nsec = TICK_NS};
+	const struct itimerspec in = {.it_value.tv_nsec = ns};
+	int saved = errno;
 
-	real_ppoll(NULL, 0, &tick, NULL);
+	real_syscall(SYS_timerfd_settime, alarm_fd, 0, (long)&in, 0, 0, 0);
+	errno = saved;
 }
 
+static void wait_for_alarm(void)
+{
+	static const struct timespec tick = {.tv_nsec = TICK_NS};
+	uint64_t times;
+
+	/* A program that closes it behind our back makes no busy loop of this. */
+	if (real_syscall(SYS_read, alarm_fd, (long)&times, sizeof(times), 0, 0, 0) < 0)
+		real_ppoll(NULL, 0, &tick, NULL);
+}
+
+/* No alarm until somebody kicks. */
 static void park(unsigned slot)
 {
+	uint32_t parked = HELPER_PARKED;
+
 	atomic_store(&helper_state, HELPER_PARKED);
-	if (!all_looked_after(slot) || atomic_load(&stopping)) {
-		atomic_store(&helper_state, HELPER_TICKING);
-		return;
-	}
-	while (atomic_load(&helper_state) == HELPER_PARKED)
-		futex_wait(&helper_state, HELPER_PARKED, NULL);
+	if ((!all_looked_after(slot) || atomic_load(&stopping)) &&
+	    atomic_compare_exchange_strong(&helper_state, &parked, HELPER_TICKING))
+		set_alarm(TICK_NS);
 }
 
 struct stand_in {
@@ -71,7 +92,7 @@ struct stand_in {
 
 /*
  * ready() of the helper's own wait: back to ticking when a role was taken from it, which an application
- * thread does as soon as it waits.
+ * thread does as soon as it waits, or when it got none because others were quicker.
  */
 static bool relieved(void *arg)
 {
@@ -80,7 +101,7 @@ static bool relieved(void *arg)
 
 	for (unsigned i = 0; i < domain->n_insts; i++)
 		roles += atomic_load(&domain->insts[i].driver_slot) == s->slot + 1;
-	if (atomic_load(&stopping) || roles < s->roles)
+	if (atomic_load(&stopping) || roles < s->roles || all_looked_after(s->slot))
 		return true;
 	s->roles = roles;
 	return false;
@@ -109,19 +130,18 @@ static bool driven_since(time_ns then)
 
 static void watch(unsigned slot)
 {
-	unsigned quiet = 0;
-
-	while (!atomic_load(&stopping)) {
-		tick_sleep();
+	set_alarm(TICK_NS);
+	for (;;) {
+		wait_for_alarm();
+		if (atomic_load(&stopping))
+			return;
 		member_reap(inst_clock());
-		if (all_looked_after(slot)) {
-			if (++quiet < PARK_TICKS)
-				continue;
-			park(slot);
-		} else if (!driven_since(inst_clock() - TICK_NS)) {
+		if (!all_looked_after(slot) && !driven_since(inst_clock() - TICK_NS))
 			stand_in(slot);
-		}
-		quiet = 0;
+		if (all_looked_after(slot))
+			park(slot);
+		else
+			set_alarm(TICK_NS);
 	}
 }
 
@@ -149,6 +169,9 @@ static int create(void)
 	pthread_t thread;
 	int err;
 
+	alarm_fd = own_fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+	if (alarm_fd < 0)
+		return -alarm_fd;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
@@ -169,7 +192,7 @@ void helper_kick_slow(void)
 	if (!domain_running() || !member_is_me())
 		return;
 	if (atomic_compare_exchange_strong(&helper_state, &state, HELPER_TICKING)) {
-		futex_wake(&helper_state, 1);
+		set_alarm(TICK_NS);
 		return;
 	}
 	if (state != HELPER_NONE || pthread_mutex_trylock(&create_lock) != 0)
@@ -194,10 +217,10 @@ void helper_stop(void)
 		return; /* and it is not made any more */
 	for (unsigned ms = 0; atomic_load(&running) && ms < STOP_WAIT_MS; ms++) {
 		static const struct timespec one_ms = {.tv_nsec = NS_PER_MS};
-		uint32_t state = HELPER_PARKED, slot = atomic_load(&own_slot);
+		uint32_t state, slot = atomic_load(&own_slot);
 
-		if (atomic_compare_exchange_strong(&helper_state, &state, HELPER_TICKING))
-			futex_wake(&helper_state, 1);
+		if (slot != 0)
+			set_alarm(AT_ONCE_NS);
 		if (slot != 0 && slot_wake(slot - 1))
 			slot_kick();
 		state = atomic_load(&helper_state);
@@ -221,4 +244,9 @@ void helper_after_fork(bool child)
 	atomic_store(&running, false);
 	atomic_store(&stopping, false);
 	atomic_store(&own_slot, 0);
+	if (alarm_fd >= 0) {
+		fd_unguard(alarm_fd); /* the parent's */
+		real_close(alarm_fd);
+		alarm_fd = -1;
+	}
 }

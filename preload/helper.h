@@ -2,9 +2,11 @@
 /*
  * helper.h - the thread that keeps the stack going while the program does something else
  *
- * One per process, made at first need. It looks about every millisecond whether somebody drove the instances;
- * if nobody does, it takes the driver's part itself and sleeps on the device, until an application thread
- * waits again and takes over. While application threads are asleep in a wait it is parked for good.
+ * One per process, made at first need. While threads of the application run, it looks about every millisecond
+ * whether somebody drove the instances; if nobody does, it takes the driver's part itself and sleeps on the
+ * device, until an application thread waits again and takes over. While application threads are asleep in a
+ * wait it is parked for good: the first to leave its wait sets an alarm for it, a millisecond ahead, which
+ * costs less than waking it.
  */
 #ifndef PRELOAD_HELPER_H
 #define PRELOAD_HELPER_H

@@ -257,18 +257,28 @@ bool inst_sleep_begin(struct inst *in, time_ns *until)
 	return n == 0;
 }
 
-void inst_sleep_end(struct inst *in, unsigned slot)
+static void disarm_unless_taken(struct inst *in, uint32_t mine)
 {
 	uint32_t driver;
 
-	if (!device->caps.rx_sleep)
-		return;
 	take(in);
 	driver = atomic_load(&in->driver_slot);
-	/* Somebody else has taken the role over and armed the device for its own sleep: leave it so. */
-	if (driver == 0 || driver == slot + 1)
+	if (driver == 0 || driver == mine)
 		device->ops->rx_disarm(device, in->index);
 	give(in);
+}
+
+void inst_sleep_end(struct inst *in, unsigned slot)
+{
+	/* Whoever took the role away sees to the device: no need to compete with him for the lock. */
+	if (device->caps.rx_sleep && atomic_load(&in->driver_slot) == slot + 1)
+		disarm_unless_taken(in, slot + 1);
+}
+
+void inst_disarm(struct inst *in)
+{
+	if (device->caps.rx_sleep)
+		disarm_unless_taken(in, 0);
 }
 
 static time_ns monotonic(void)

@@ -75,10 +75,12 @@ unsigned inst_try_poll(struct inst *in);
 /*
  * Puts the device to sleep under the lock: arms the queue, polls once more. Returns true when the thread may
  * sleep on inst_sleep_fd() until *until; false when packets came meanwhile. The end disarms the queue, unless
- * another slot has taken the driver's role meanwhile and sleeps on it.
+ * the driver's role was taken from the slot meanwhile: that is then the duty of whoever took it, who either
+ * sleeps on the device himself or, when nobody has the role now, calls inst_disarm().
  */
 bool inst_sleep_begin(struct inst *in, time_ns *until);
 void inst_sleep_end(struct inst *in, unsigned slot);
+void inst_disarm(struct inst *in);
 
 /* -1: the device has none, nap instead. */
 int inst_sleep_fd(const struct inst *in);

@@ -52,6 +52,7 @@ static __thread struct {
 	time_ns retry_after;
 } spin;
 static __thread unsigned batch;
+static __thread bool met_helper; /* the last wait found a helper in the driver's role and left it there */
 static __thread time_ns mask_checked_at;
 
 void wait_batch(unsigned n)
@@ -141,19 +142,30 @@ static void role_drop(struct inst *in, unsigned slot)
 	atomic_compare_exchange_strong(&in->driver_slot, &me, 0);
 }
 
-/* An application thread is here and will drive: a helper that stood in need not wake for every packet. */
+/*
+ * An application thread is here and will drive: a helper that stands in need not wake for every packet. But
+ * waking it costs more than a short wait, and one that sleeps takes the role over in any case: so not at the
+ * first wait that meets it.
+ */
 static void dismiss_helper(void)
 {
+	bool met = false;
+
 	for (unsigned i = 0; i < domain->n_insts; i++) {
-		uint32_t cur = atomic_load_explicit(&domain->insts[i].driver_slot, memory_order_relaxed);
+		struct inst *in = &domain->insts[i];
+		uint32_t cur = atomic_load_explicit(&in->driver_slot, memory_order_relaxed);
 
 		if (__builtin_expect(cur == 0 || !atomic_load_explicit(&slot_at(cur - 1)->helper,
 								       memory_order_relaxed),
 				     1))
 			continue;
-		if (atomic_compare_exchange_strong(&domain->insts[i].driver_slot, &cur, 0))
-			slot_wake(cur - 1);
+		met = true;
+		if (!met_helper || !atomic_compare_exchange_strong(&in->driver_slot, &cur, 0))
+			continue;
+		inst_disarm(in);
+		slot_wake(cur - 1);
 	}
+	met_helper = met && !met_helper;
 	slot_kick();
 }
 

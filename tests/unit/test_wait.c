@@ -284,6 +284,28 @@ Test(wait, helper_drives_while_the_program_computes)
 	cr_assert_eq(fake_timers_fired(), 2);
 }
 
+/* Sending the helper away costs more than a short wait: one that meets it leaves it alone. */
+Test(wait, short_wait_leaves_the_helper_standing_in)
+{
+	struct file *f;
+	uint32_t driver;
+	int fd;
+
+	fake_start(1, true);
+	fd = fake_socket(0, FILE_STACK, &f);
+	while ((driver = atomic_load(&inst_get(0)->driver_slot)) == 0)
+		usleep(1000);
+	cr_assert(slot_at(driver - 1)->helper);
+	fake_change(f, EPOLLOUT, 0);
+	cr_assert_eq(wait_file(f, fd, EPOLLOUT, far()), 0);
+	cr_assert_eq(atomic_load(&inst_get(0)->driver_slot), driver);
+	/* A program that goes on waiting gets rid of it, and later has it back. */
+	while (atomic_load(&inst_get(0)->driver_slot) == driver)
+		cr_assert_eq(wait_file(f, fd, EPOLLOUT, far()), 0);
+	while (atomic_load(&inst_get(0)->driver_slot) == 0)
+		usleep(1000);
+}
+
 Test(wait, helper_restarts_in_a_child)
 {
 	struct file *f;
