@@ -226,8 +226,12 @@ ssize_t wrap_sendfile(int out_fd, int in_fd, off_t *offset, size_t count)
 {
 	struct file *f = socket_get(out_fd);
 
-	return f ? ON_FILE(f, socket_sendfile(out_fd, f, in_fd, offset, count))
-		 : real_sendfile(out_fd, in_fd, offset, count);
+	if (f)
+		return ON_FILE(f, socket_sendfile(out_fd, f, in_fd, offset, count));
+	f = socket_get(in_fd);
+	if (f) /* the placeholder has nothing to send */
+		return ON_FILE(f, -EINVAL);
+	return real_sendfile(out_fd, in_fd, offset, count);
 }
 WRAP_ALIAS(sendfile64, sendfile)
 

@@ -270,6 +270,19 @@ CASE(exit, unsent_data_is_delivered)
 	/* The descriptor is not closed: exit() has to do it, and nothing that was taken may get lost. */
 }
 
+/* More than the peer's window: most of it is still here when the program ends. */
+CASE(exit, much_unsent_data_is_delivered)
+{
+	int p, fd = tcp_pair(&p);
+	static char buf[180000];
+
+	NEED(set_int(fd, SOL_SOCKET, SO_SNDBUF, 4 << 20) == 0);
+	set_nonblock(fd);
+	pattern(buf, sizeof(buf), 27, 0);
+	R(send(fd, buf, sizeof(buf), 0));
+	peer_drain_after_exit(p, 27);
+}
+
 CASE(exit, quick_exit_delivers_too)
 {
 	int p, fd = tcp_pair(&p);

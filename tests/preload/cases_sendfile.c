@@ -245,6 +245,68 @@ CASE(sendfile, after_unlink)
 	peer_end_recv_pattern();
 }
 
+/* What is not a socket of ours goes to libc, whatever else is open. */
+CASE(sendfile, to_what_is_not_a_connection)
+{
+	int p, fd = tcp_pair(&p), file = pattern_file(10000, 62), copy = memfd_create("copy", 0), pipes[2],
+	       pair[2];
+	int u = udp_bound(PORT(1)), fresh = socket(AF_INET, SOCK_STREAM, 0), l = tcp_listener(PORT(2), 1);
+	char buf[10000];
+	off_t off = 5;
+
+	signal(SIGPIPE, SIG_IGN);
+	NEED(pipe(pipes) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	R(sendfile(copy, file, &off, 4000));
+	where(file, &off);
+	R(pread(copy, buf, sizeof(buf), 0));
+	say("%d", pattern_ok(buf, 4000, 62, 5));
+	R(sendfile(pipes[1], file, NULL, 3000));
+	where(file, NULL);
+	R(read(pipes[0], buf, sizeof(buf)));
+	say("%d", pattern_ok(buf, 3000, 62, 0));
+	R(sendfile(pair[0], file, NULL, 100000));
+	where(file, NULL);
+	R(recv(pair[1], buf, 7000, MSG_WAITALL));
+	say("%d", pattern_ok(buf, 7000, 62, 3000));
+	off = 0;
+	R(sendfile(fresh, file, &off, 10));
+	R(sendfile(l, file, &off, 10));
+	R(connect_to(u, PEER_ADDR, PORT(3)));
+	R(sendfile(copy, u, NULL, 10));
+	R(sendfile(copy, fd, NULL, 10));
+	where(file, &off);
+	R(send(fd, "still there", 11, 0));
+	say("peer got %s", peer_recv(p, 11));
+}
+
+CASE(sendfile, timeout_and_reset)
+{
+	int p, fd = tcp_pair(&p), file = pattern_file(1 << 20, 63), got;
+	struct timeval tv = {0, 100000};
+	off_t off = 0, total = 0;
+	ssize_t n;
+
+	signal(SIGPIPE, SIG_IGN);
+	R(set_int(fd, SOL_SOCKET, SO_SNDBUF, 65536));
+	R(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)));
+	/* Nobody reads: some short count, then nothing more. */
+	for (;;) {
+		off = 0;
+		n = sendfile(fd, file, &off, 1 << 20);
+		if (n < 0)
+			break;
+		NEED(off == n);
+		total += n;
+	}
+	got = errno;
+	say("some %d, then %s, offset %ld", total > 0, errno_name(got), (long)off);
+	peer_rst(p);
+	until_events(fd, POLLHUP);
+	R(sendfile(fd, file, &off, 10));
+	R(sendfile(fd, file, &off, 10));
+	where(file, &off);
+}
+
 CASE(splice, file_to_pipe_to_socket)
 {
 	int p, fd = tcp_pair(&p), file = pattern_file(3000, 61), pipes[2];
