@@ -77,16 +77,33 @@ def test_upload(lab):
 
 
 @links("kernel", "af_packet")
-@limit(120)
-def test_small_files_each_on_its_connection(lab):
+@limit(180)
+def test_sizes_each_on_its_connection(lab):
     cable = bad_cable(lab, seed=3)
-    sums = {size: lab.file_of("www/f%d" % size, size) for size in (1, 1448, 10000, 100000)}
+    sums = {size: lab.file_of("www/f%d" % size, size)
+            for size in (1, 2, 1447, 1448, 1449, 10000, 65535, 65536, 65537, 100000, 1 << 20, 5 << 20)}
     test_nginx.nginx(lab)
     for _ in range(3):
         for size, want in sums.items():
             check_equal(test_nginx.fetch(lab, "f%d" % size, timeout=30), want, "file of %d bytes:" % size)
-    lab.stop(cable)
-    cable.middle.close()
+    finish(lab, cable)
+
+
+@links("kernel", "af_packet")
+@limit(300)
+def test_client(lab):
+    """curl under Shunt, nginx on the kernel at the other end."""
+    cable = bad_cable(lab, seed=4)
+    test_nginx.nginx_at_peer(lab)
+    for size in (1, 65536, SIZE):
+        want = lab.file_of("www/f%d" % size, size)
+        lab.tested(["curl", "-sS", "--fail", "--max-time", "130", "-o", lab.path("down"),
+                    test_nginx.url("f%d" % size, lib.PEER_ADDR)], timeout=140)
+        check_equal(lib.sha256_of(lab.path("down")), want, "file of %d bytes:" % size)
+        lab.tested(["curl", "-sS", "--fail", "--max-time", "130", "-T", lab.path("www/f%d" % size),
+                    test_nginx.url("upload/f%d" % size, lib.PEER_ADDR)], timeout=140)
+        check_equal(lib.sha256_of(lab.path("www/upload/f%d" % size)), want, "file of %d bytes uploaded:" % size)
+    finish(lab, cable)
 
 
 if __name__ == "__main__":
