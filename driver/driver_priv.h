@@ -138,6 +138,8 @@ void port_connect_again(struct driver_port *port);
 
 /* offload.c */
 void offload_choose(struct driver_port *port, struct rte_eth_conf *conf);
+/* The connection of a vhost link; -1: there is none now. */
+int offload_vhost_id(const struct driver_port *port);
 bool offload_peer_known(struct driver_port *port);
 
 /* guard.c */

@@ -94,6 +94,16 @@ void offload_choose(struct driver_port *port, struct rte_eth_conf *conf)
 	c->tx_sync = tx_is_sync(port);
 }
 
+int offload_vhost_id(const struct driver_port *port)
+{
+#ifdef DRIVER_HAS_VHOST
+	return rte_eth_vhost_get_vid_from_port_id(port->id);
+#else
+	(void)port;
+	return -1;
+#endif
+}
+
 /*
  * vhost learns from the other end what it may be sent; net_vhost knows TSO frames although it does not say
  * so. Returns true once there is nothing more to learn: virtio_user shakes hands twice, first without
@@ -106,7 +116,7 @@ bool offload_peer_known(struct driver_port *port)
 
 	if (port->link.kind != LINK_VHOST || !port->cfg.offload_tso || !c->tx_tcp_csum || !c->tx_multi_seg)
 		return true;
-	int vid = rte_eth_vhost_get_vid_from_port_id(port->id);
+	int vid = offload_vhost_id(port);
 	if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features) != 0)
 		return false;
 	c->tso = (features >> VIRTIO_NET_F_GUEST_TSO4 & 1) != 0;

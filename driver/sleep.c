@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <rte_atomic.h>
-#include <rte_eth_vhost.h>
 #include <rte_vhost.h>
 
 #include "driver/driver_priv.h"
@@ -203,7 +202,7 @@ static void drain_vhost(struct driver_port *port, uint16_t q)
 {
 	struct rte_vhost_vring vring;
 	uint64_t kicks;
-	int vid = rte_eth_vhost_get_vid_from_port_id(port->id);
+	int vid = offload_vhost_id(port);
 	if (vid >= 0 && rte_vhost_get_vhost_vring(vid, (uint16_t)(q * 2 + 1), &vring) == 0 &&
 	    vring.kickfd >= 0)
 		(void)!read(vring.kickfd, &kicks, sizeof(kicks));
