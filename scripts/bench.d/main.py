@@ -42,6 +42,10 @@ def arguments():
     return args
 
 
+# What a figure is called while it is measured.
+SAID = {"cpu_us": "us of the server's CPU each", "p50_us": "us median", "p99_us": "us 99th percentile"}
+
+
 class Bench:
     def __init__(self, args, scratch):
         self.args, self.scratch = args, scratch
@@ -57,7 +61,7 @@ class Bench:
         cores = sorted(os.sched_getaffinity(0))
         self.cores = (cores[0], cores[1 % len(cores)])
         self.done, self.todo = 0, len(args.workload) * args.runs * len(self.sides)
-        self.rows, self.failed, self.start_line = [], False, None
+        self.rows, self.failed, self.start_line, self.unit = [], False, None, ""
 
     def place(self, side, offloads):
         return Place(side, self.args.link, self.args.build, self.scratch, offloads, self.args.set)
@@ -71,7 +75,8 @@ class Bench:
             result, text = None, "FAILED: %s" % e
             self.failed = True
         else:
-            text = "  ".join("%s %s" % (report.number(v), k) for k, v in result.items() if isinstance(v, (int, float)))
+            text = "  ".join("%s %s" % (report.number(v), self.unit if k == "value" else SAID.get(k, k))
+                             for k, v in result.items() if isinstance(v, (int, float)))
             text += "  " + result["note"] if result.get("note") else ""
             self.start_line = self.start_line or result.get("start_line")
         finally:
@@ -105,7 +110,7 @@ class Bench:
                                                  error))
 
     def measure(self, workload):
-        args = self.args
+        args, self.unit = self.args, workload.unit
         got, error = self.samples(workload.name, lambda place: measure.sample(place, workload, args.seconds,
                                                                               self.scratch, self.cores))
         self.add_rows(workload, workload.unit, "value", got, error)
