@@ -49,7 +49,7 @@ struct ifinfo {
 	unsigned index;
 	uint16_t mtu;
 	uint8_t mac[6];
-	bool up, veth;
+	bool up, tap;
 	uint16_t rx_queues;
 };
 

@@ -73,8 +73,10 @@ int ifconf_get(const char *name, struct ifinfo *info)
 		if (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
 			ret = -EPROTONOSUPPORT;
 	}
-	info->veth = driver_is(fd, &ifr, "veth");
+	info->tap = driver_is(fd, &ifr, "tun");
 	info->rx_queues = channels(fd, &ifr);
+	if (ioctl(fd, SIOCGIFINDEX, &ifr) != 0) /* it went meanwhile */
+		ret = -ENODEV;
 out:
 	close(fd);
 	return ret;

@@ -255,15 +255,10 @@ static int check_tap(const struct link_spec *spec, char *err, size_t err_len)
 		return why == ENOENT || why == ENXIO ? -ENODEV : -why;
 	}
 	close(fd);
-	if (ifconf_get(spec->target, &info) == 0) {
-		char path[320];
-		snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", spec->target);
-		if (access(path, F_OK) != 0 && access("/sys/class/net", F_OK) == 0) {
-			driver_say(err, err_len,
-				   "interface %s exists and is no tap: choose another name (tap:NAME)",
-				   spec->target);
-			return -EBUSY;
-		}
+	if (ifconf_get(spec->target, &info) != -ENODEV && !info.tap) {
+		driver_say(err, err_len, "interface %s exists and is no tap: choose another name (tap:NAME)",
+			   spec->target);
+		return -EBUSY;
 	}
 	return 0;
 }

@@ -48,6 +48,11 @@ def test_no_such_interface(lab):
 
 
 @links("af_packet")
+def test_tap_of_another_kind(lab):
+    check_fallback(lab, ["lo exists and is no tap"], link="tap:lo")
+
+
+@links("af_packet")
 def test_no_such_device(lab):
     check_fallback(lab, ["0000:99:00.0"], link="pci:0000:99:00.0")
 
