@@ -163,13 +163,18 @@ void slot_sleep_begin(unsigned slot)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-void slot_sleep_end(unsigned slot)
+void slot_sleep_end(unsigned slot, bool readable)
 {
-	if (atomic_exchange(&domain->slots[slot].state, SLOT_AWAKE) == SLOT_WOKEN) {
+	bool woken = atomic_exchange(&domain->slots[slot].state, SLOT_AWAKE) == SLOT_WOKEN;
+
+	if (woken || readable) {
 		uint64_t count;
 		int saved = errno;
 
-		/* The waker may not have written yet: then the next sleep ends early, which is harmless. */
+		/*
+		 * The waker may not have written yet: then the next sleep ends early, and it is that one
+		 * that must read, although nobody woke it.
+		 */
 		real_syscall(SYS_read, domain->slots[slot].fd, (long)&count, sizeof(count), 0, 0, 0);
 		errno = saved;
 	}

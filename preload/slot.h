@@ -81,8 +81,8 @@ bool slot_wake_one(struct slot_set *s);
 
 void slot_kick(void);
 
-/* The sleeper's side. */
+/* The sleeper's side. readable: the sleep found the slot's eventfd readable. */
 void slot_sleep_begin(unsigned slot);
-void slot_sleep_end(unsigned slot);
+void slot_sleep_end(unsigned slot, bool readable);
 
 #endif

@@ -50,6 +50,25 @@ def test_link_down_and_up(lab):
     check_equal(cli(lab, "ping"), "PONG")
 
 
+def is_idle(pid):
+    used = lib.cpu_seconds(pid)
+    time.sleep(0.3)
+    return lib.cpu_seconds(pid) - used < 0.1
+
+
+@links("af_packet")
+def test_own_interface_down_is_idle(lab):
+    p = redis(lab)
+    s = lab.connect(PORT, timeout=30)
+    ping(s)
+    lab.pair.box.run("ip", "link", "set", "v1", "down")
+    until(lambda: is_idle(p.pid), 10, "a server that sleeps although its interface is down")
+    lab.pair.box.run("ip", "link", "set", "v1", "up")
+    ping(s)
+    lab.pair.peer.run("ip", "link", "del", "v0")
+    until(lambda: is_idle(p.pid), 10, "a server that sleeps although its interface is gone")
+
+
 @links("memif", "vhost")
 @limit(90)
 def test_other_end_gone_and_back(lab):

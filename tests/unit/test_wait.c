@@ -363,6 +363,31 @@ Test(wait, idle_driver_sleeps)
 	pthread_join(t, NULL);
 }
 
+static unsigned looks;
+
+static bool count_looks(void *arg)
+{
+	(void)arg;
+	looks++;
+	return false;
+}
+
+/* A waker marks the sleeper first and writes later: what it writes after the sleep must not stay readable. */
+Test(wait, late_kick_ends_one_sleep_only)
+{
+	struct wait_source src = {.ready = count_looks, .no_spin = true};
+	unsigned slot;
+
+	fake_start(1, true);
+	slot = slot_mine();
+	slot_sleep_begin(slot);
+	cr_assert(slot_wake(slot));
+	slot_sleep_end(slot, false);
+	slot_kick();
+	cr_assert_eq(wait_for(&src, inst_clock() + 50 * NS_PER_MS), 0);
+	cr_assert_lt(looks, 10, "woke %u times", looks);
+}
+
 /* Frames put off in a batch leave with the next wait, or by the helper when there is none. */
 Test(wait, batch_defers_frames)
 {
