@@ -59,10 +59,12 @@ static int make_device(struct driver_port *port, char *err, size_t err_len)
 	libxdp_set_print(NULL); /* they chatter on the program's stderr */
 	libbpf_set_print(NULL);
 #endif
+	packet_ring_begin(port);
 	if (link_is_vdev(spec))
 		ret = rte_vdev_init(spec->vdev_name, spec->vdev_args);
 	else if (spec->kind == LINK_DEVARGS)
 		ret = rte_dev_probe(spec->target);
+	packet_ring_end();
 	if (ret == 0)
 		RTE_ETH_FOREACH_DEV(port->id)
 	return 0;
@@ -70,6 +72,18 @@ static int make_device(struct driver_port *port, char *err, size_t err_len)
 		   eal_last_error()[0] ? eal_last_error()
 				       : "its driver is not built in (meson option drivers)");
 	return ret == 0 || ret == -1 ? -ENODEV : ret;
+}
+
+/* The kernel may not have the memory for a large ring. */
+static int make_device_that_fits(struct driver_port *port, uint16_t mtu, char *err, size_t err_len)
+{
+	for (;;) {
+		link_devargs(port, &port->link, mtu);
+		int ret = make_device(port, err, err_len);
+		if (ret == 0 || port->jumbo_frames <= JUMBO_FRAMES_LEAST)
+			return ret;
+		port->jumbo_frames /= 2;
+	}
 }
 
 static int open_link(struct driver_port *port, char *err, size_t err_len)
@@ -89,9 +103,10 @@ static int open_link(struct driver_port *port, char *err, size_t err_len)
 	if (ret != 0)
 		return ret;
 	port->hugepages = eal_has_hugepages();
-	link_devargs(port, spec, mtu);
 
-	ret = make_device(port, err, err_len);
+	ret = packet_tx_open(port, err, err_len);
+	if (ret == 0)
+		ret = make_device_that_fits(port, mtu, err, err_len);
 	if (ret == 0)
 		ret = pool_make(port, err, err_len);
 	if (ret == 0) {
@@ -126,6 +141,8 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 	port->id = RTE_MAX_ETHPORTS;
 	port->owner = getpid();
 	port->capture_fd = -1;
+	for (unsigned q = 0; q < DRIVER_QUEUES_MAX; q++)
+		port->packet_fd[q] = -1;
 	thread_save(&thread);
 	rt_signals_take(&rt_signals);
 	struct fd_set_snapshot *before = sleep_fds_before();
@@ -170,6 +187,9 @@ size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
 			 offloads, c->tso ? "+tso" : "", c->lro && c->tx_tcp_csum ? "+lro" : "", c->queues,
 			 c->queues == 1 ? "" : "s", port->cfg.mbufs,
 			 (port->room - RTE_PKTMBUF_HEADROOM) / 1024u, port->hugepages ? "in" : "without");
+	if (n > 0 && (size_t)n < len && port->jumbo_frames != 0 && port->jumbo_frames < JUMBO_FRAMES)
+		n += snprintf(buf + n, len - (size_t)n, ", for lack of memory a ring of only %u frames",
+			      port->jumbo_frames);
 	return n < 0 ? 0 : (size_t)n;
 }
 
@@ -204,6 +224,7 @@ void driver_close(struct driver_port *port)
 		if (link_is_vdev(&port->link))
 			rte_vdev_uninit(port->link.vdev_name);
 	}
+	packet_tx_close(port);
 	thread_restore(&thread);
 	guard_stop();
 	rte_mempool_free(port->pool);
@@ -223,12 +244,16 @@ size_t driver_stats(struct driver_port *port, char *buf, size_t len)
 		c.rx_nombuf += port->shared->q[q].rx_nombuf;
 		c.rx_udp_gso += port->shared->q[q].rx_udp_gso;
 		c.tx_prepare_bad += port->shared->q[q].tx_prepare_bad;
+		c.tx_packets += port->shared->q[q].tx_packets;
+		c.tx_bytes += port->shared->q[q].tx_bytes;
+		c.tx_refused += port->shared->q[q].tx_refused;
 	}
 	int n = snprintf(buf, len,
 			 "rx_packets %" PRIu64 "\nrx_bytes %" PRIu64 "\nrx_missed %" PRIu64
 			 "\nrx_errors %" PRIu64 "\nrx_nombuf %" PRIu64 "\nrx_udp_gso_dropped %" PRIu64
 			 "\ntx_packets %" PRIu64 "\ntx_bytes %" PRIu64 "\ntx_errors %" PRIu64 "\n",
 			 s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf + c.rx_nombuf, c.rx_udp_gso,
-			 s.opackets, s.obytes, s.oerrors + c.tx_prepare_bad);
+			 s.opackets + c.tx_packets, s.obytes + c.tx_bytes,
+			 s.oerrors + c.tx_prepare_bad + c.tx_refused);
 	return n < 0 ? 0 : (size_t)n;
 }

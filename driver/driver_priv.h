@@ -61,6 +61,8 @@ struct port_shared {
 		uint64_t rx_nombuf;    /* no buffer to copy a received frame to */
 		uint64_t rx_udp_gso; /* UDP datagrams that the kernel had joined: where to cut them is lost */
 		uint64_t tx_prepare_bad; /* frames the PMD refused to send */
+		uint64_t tx_packets, tx_bytes,
+			tx_refused; /* packet_tx.c: sent; lost on an interface that is down */
 	} __rte_cache_aligned q[DRIVER_QUEUES_MAX];
 };
 
@@ -81,7 +83,8 @@ struct driver_port {
 	bool guarded; /* bursts go through guard_enter() */
 	pid_t owner;  /* the process with DPDK's threads */
 	uint64_t connect_at_ms;
-	bool tx_prepare; /* the PMD wants to look at packets before it sends them */
+	bool tx_prepare;                  /* the PMD wants to look at packets before it sends them */
+	int packet_fd[DRIVER_QUEUES_MAX]; /* af_packet: packet_tx.c sends through them; else -1 */
 	int sleep_fd[DRIVER_QUEUES_MAX];
 	int capture_fd; /* -1: no capture runs */
 };
@@ -94,6 +97,8 @@ struct driver_port {
  */
 #define JUMBO_FRAME        65408u
 #define JUMBO_BLOCK_FRAMES 32u
+#define JUMBO_FRAMES       512u /* of the ring: what may come while nobody looks */
+#define JUMBO_FRAMES_LEAST 64u
 
 /* thread.c */
 struct thread_state {
@@ -148,6 +153,16 @@ void guard_stop(void);
 bool guard_reachable(const struct driver_port *port);
 bool guard_enter(struct driver_port *port, uint16_t q);
 void guard_leave(struct driver_port *port, uint16_t q);
+
+/* packet_ring.c: around the opening of the PMD's device */
+void packet_ring_begin(const struct driver_port *port);
+void packet_ring_end(void);
+
+/* packet_tx.c */
+int packet_tx_open(struct driver_port *port, char *err, size_t err_len);
+void packet_tx_close(struct driver_port *port);
+bool packet_tx_owns(const struct driver_port *port, int fd);
+uint16_t packet_tx_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
 
 /* rxtx.c */
 extern const struct netdev_ops driver_netdev_ops;

@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -399,33 +398,18 @@ static uint32_t pow2_at_least(uint32_t v)
 	return p;
 }
 
-static bool may_lock(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return false;
-	bool ok = mlock2(p, bytes, MLOCK_ONFAULT) == 0;
-	munmap(p, bytes);
-	return ok;
-}
-
-/* net_af_packet locks its rings, one for each direction, in memory: RLIMIT_MEMLOCK of an ordinary user is 8
- * MB. */
+/* Frames of net_af_packet's ring if they are to hold 64 KB each; 0: they hold the MTU. */
 uint16_t link_jumbo_frames(const struct driver_config *cfg, const struct link_spec *spec)
 {
-	size_t queues = cfg->queues == 0 ? 1 : cfg->queues;
 	if (spec->kind != LINK_AF_PACKET || !cfg->offload_lro || strstr(spec->more, "framesz") != NULL)
 		return 0;
-	for (uint16_t frames = 256; frames >= 128; frames /= 2)
-		if (may_lock(2 * queues * frames * JUMBO_FRAME))
-			return frames;
-	return 0;
+	return JUMBO_FRAMES;
 }
 
 static void af_packet_args(const struct driver_port *port, struct link_spec *spec, uint32_t frame,
 			   unsigned queues)
 {
-	unsigned frames = 1024, per_block = 16;
+	unsigned frames = 4096, per_block = 16;
 
 	frame = frame < 2048 ? 2048 : frame;
 	if (port->jumbo_frames != 0) {

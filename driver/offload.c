@@ -24,6 +24,19 @@ static bool software_only(enum link_kind kind)
 	return kind == LINK_TAP || kind == LINK_AF_PACKET || kind == LINK_AF_XDP || kind == LINK_MEMIF;
 }
 
+/* What the kernel does for us behind a packet socket; the PMD is asked for nothing. */
+static uint64_t choose_packet_tx(struct driver_port *port)
+{
+	struct netdev_caps *c = &port->dev.caps;
+
+	c->tx_multi_seg = true;
+	c->tx_tcp_csum = c->tx_udp_csum = port->cfg.offload_csum;
+	c->tso = port->cfg.offload_csum && port->cfg.offload_tso;
+	c->tso_max_bytes = c->tso ? TSO_BYTES_MAX : 0;
+	c->tso_max_segs = c->tso ? 64 : 0;
+	return 0;
+}
+
 static uint64_t choose_tx(struct driver_port *port)
 {
 	struct netdev_caps *c = &port->dev.caps;
@@ -84,7 +97,7 @@ void offload_choose(struct driver_port *port, struct rte_eth_conf *conf)
 {
 	struct netdev_caps *c = &port->dev.caps;
 
-	conf->txmode.offloads = choose_tx(port);
+	conf->txmode.offloads = port->link.kind == LINK_AF_PACKET ? choose_packet_tx(port) : choose_tx(port);
 	conf->rxmode.offloads = choose_rx(port);
 	/* A PMD that names no limit wants the field left alone. */
 	if (c->lro && port->info.max_lro_pkt_size != 0)

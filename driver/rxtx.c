@@ -144,6 +144,8 @@ static uint16_t tx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts,
 	}
 	if (unlikely(port->capture_fd >= 0))
 		capture_frames(port, pkts, n, true);
+	if (port->link.kind == LINK_AF_PACKET)
+		return packet_tx_burst(port, q, pkts, n);
 	if (!port->guarded)
 		return rte_eth_tx_burst(port->id, q, pkts, n);
 	if (!guard_enter(port, q))

@@ -131,7 +131,8 @@ static void find_sources(struct driver_port *port, const struct fd_set_snapshot 
 	unsigned at = 0, found = 0;
 
 	for (int fd = 0; fd < FD_LIMIT && found < port->dev.caps.queues; fd++) {
-		if (!has(&owned, fd) || has(before, fd) || !is_packet_source(port->link.kind, fd))
+		if (!has(&owned, fd) || has(before, fd) || !is_packet_source(port->link.kind, fd) ||
+		    packet_tx_owns(port, fd))
 			continue;
 		if (!tap || at % 2 == 1)
 			port->sleep_fd[found++] = fd;

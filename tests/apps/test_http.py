@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Small HTTP servers under Shunt: Python's http.server (blocking, a thread per request) and Node (libuv)."""
+import json
 import sys
 
 import lib
-from lib import check, check_equal, limit, need_programs, recv_exactly
+from lib import check, check_equal, limit, links, need_programs, recv_exactly
 
 PORT = 8000
 NODE = """
@@ -46,6 +47,30 @@ def test_python_http_server(lab):
     for c in running:
         check_equal(c.wait(30), 0, "parallel download")
     lab.stop(p)
+
+
+@links("af_packet")
+def test_offloads_of_the_interface(lab):
+    """Checksum and segmentation are left to the interface while it has them, and are the kernel's once it has not."""
+    size = 8 << 20
+    want = lab.file_of("www/f", size)
+    lab.server(["/usr/bin/python3", "-m", "http.server", "--bind", "0.0.0.0", "--directory", lab.path("www"), str(PORT)],
+               PORT)
+    for state in ("on", "off", "on"):
+        for ns, dev in ((lab.pair.peer, "v0"), (lab.pair.box, "v1")):
+            ns.run("ethtool", "-K", dev, *[w for o in ("rx", "tx", "sg", "tso", "gso", "gro") for w in (o, state)],
+                   capture_output=True, check=False)
+        before, out = received(lab), lab.path("download-" + state)
+        curl(lab, "/f", "-o", out)
+        check_equal(lib.sha256_of(out), want, "file with offloads %s:" % state)
+        frames = received(lab) - before
+        check(frames < size // 5000 if state == "on" else frames > size // 1500,
+              "%d frames of segmentation %s" % (frames, state))
+
+
+def received(lab):
+    out = lab.pair.peer.run("ip", "-j", "-s", "link", "show", "v0", capture_output=True, text=True).stdout
+    return json.loads(out)[0]["stats64"]["rx"]["packets"]
 
 
 def test_node_server(lab):
