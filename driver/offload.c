@@ -105,6 +105,7 @@ void offload_choose(struct driver_port *port, struct rte_eth_conf *conf)
 	c->rx_csum_partial = port->link.kind == LINK_AF_PACKET || port->link.kind == LINK_AF_XDP;
 	c->csum_unneeded = port->link.kind == LINK_MEMIF && port->cfg.offload_csum;
 	c->tx_sync = tx_is_sync(port);
+	c->peer_is_kernel = port->link.kind <= LINK_AF_XDP;
 }
 
 int offload_vhost_id(const struct driver_port *port)

@@ -229,6 +229,11 @@ int inst_sleep_fd(const struct inst *in)
 	return device->caps.rx_sleep ? device->ops->rx_sleep_fd(device, in->index) : -1;
 }
 
+bool inst_peer_is_kernel(void)
+{
+	return device->caps.peer_is_kernel;
+}
+
 /* How long to sleep when nothing can wake us: the longer the quiet, the longer the nap. */
 static time_ns nap_until(const struct inst *in, time_ns now)
 {

@@ -85,6 +85,9 @@ void inst_disarm(struct inst *in);
 /* -1: the device has none, nap instead. */
 int inst_sleep_fd(const struct inst *in);
 
+/* The other end of the link is the kernel, as opposed to another program under Shunt or a wire. */
+bool inst_peer_is_kernel(void);
+
 /* For domain.c: this process's (and its children's) device. */
 void inst_use_device(struct netdev *dev);
 

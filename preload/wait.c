@@ -18,13 +18,10 @@
 #include "epoll_set.h"
 #include "helper.h"
 #include "libc.h"
+#include "spin.h"
 #include "wait.h"
 
 #define SPIN_RECENT_NS (1 * NS_PER_MS)  /* spinning pays only while packets come in */
-#define SPIN_SHORT_NS  (20 * NS_PER_US) /* about what going to sleep and waking up costs */
-#define SPIN_WINDOW_NS (10 * NS_PER_MS)
-#define SPIN_RETRY_NS  (100 * NS_PER_MS)
-#define SPIN_SLEEPS    20               /* in a window: often enough for sleeping to be what slows us */
 #define UNDRIVEN_NS    (20 * NS_PER_US) /* another instance is polled too when nobody did for this long */
 #define NO_SLOT_NAP_NS (1 * NS_PER_MS)
 #define RECHECK_NS     (1 * NS_PER_SEC) /* a process that should wake us may have been killed */
@@ -38,19 +35,6 @@ struct waiter {
 	bool slept;
 };
 
-/*
- * How long this thread's waits spin. Two ends that answer each other and both sleep in between wait for each
- * other's waking up, and stay slow together; two that spin long enough need never sleep. So a thread that
- * sleeps often tries the whole budget for a window, and keeps to it as long as a quarter of its time is work.
- * Else it spins for about what a sleep costs, and tries again after a pause.
- */
-static __thread struct {
-	bool whole_budget;
-	unsigned sleeps; /* in this window */
-	time_ns began;   /* of this window */
-	time_ns waited;  /* in this window */
-	time_ns retry_after;
-} spin;
 static __thread unsigned batch;
 static __thread bool met_helper; /* the last wait found a helper in the driver's role and left it there */
 static __thread time_ns mask_checked_at;
@@ -323,38 +307,11 @@ static int let_signals_in(const struct wait_source *src, int r)
 	return r;
 }
 
-static time_ns spin_time(void)
-{
-	time_ns budget = config_get()->spin_us * NS_PER_US;
-
-	return spin.whole_budget ? budget : RTE_MIN(budget, SPIN_SHORT_NS);
-}
-
-/* A wait ended. */
-static void spin_learn(bool slept, time_ns started, time_ns now)
-{
-	time_ns window = now - spin.began;
-
-	spin.sleeps += slept;
-	spin.waited += now - started;
-	if (window < SPIN_WINDOW_NS)
-		return;
-	if (spin.whole_budget && spin.waited > window / 4 * 3) {
-		spin.whole_budget = false;
-		spin.retry_after = now + SPIN_RETRY_NS;
-	} else if (!spin.whole_budget && spin.sleeps >= SPIN_SLEEPS && now >= spin.retry_after) {
-		spin.whole_budget = true;
-	}
-	spin.began = now;
-	spin.waited = 0;
-	spin.sleeps = 0;
-}
-
 int wait_for(struct wait_source *src, time_ns deadline)
 {
 	struct waiter w = {.src = src, .slot = SLOT_NONE};
 	time_ns now = inst_clock(), started = now, spin_ns = src->no_spin ? 0 : spin_time();
-	time_ns spin_until = now + spin_ns;
+	time_ns spin_until = now + spin_ns, spun = 0, before;
 	int saved = errno, r;
 
 	batch = 0;
@@ -366,10 +323,13 @@ int wait_for(struct wait_source *src, time_ns deadline)
 		r = 1;
 		if (src->ready(src->arg))
 			break;
+		before = now;
 		now = inst_clock();
 		r = 0;
 		if (now >= deadline)
 			break;
+		if (!got && !w.slept)
+			spun += now - before;
 		if (got) {
 			spin_until = now + spin_ns;
 			continue;
@@ -389,7 +349,7 @@ int wait_for(struct wait_source *src, time_ns deadline)
 		member_reap(now);
 	}
 	if (!src->no_spin)
-		spin_learn(w.slept, started, now);
+		spin_learn(&(struct spin_result){w.slept, spun, now - started}, now);
 	if (w.slept)
 		leave(&w);
 	else

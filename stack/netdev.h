@@ -34,6 +34,8 @@ struct netdev_caps {
 	bool csum_unneeded;   /* memory-to-memory link: nothing is computed and nothing is verified */
 	bool lro;             /* received TCP packets may exceed the MTU (64 KB), as chains */
 	bool rx_sleep;        /* rx_sleep_fd() gives a descriptor */
+	bool peer_is_kernel;  /* frames come and go through the kernel, which wakes a sleeper as it would
+				 for a socket */
 	bool tx_sync;         /* tx_burst has let go of the mbufs when it returns */
 };
 
