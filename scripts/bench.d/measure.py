@@ -49,6 +49,12 @@ def cpu_seconds(pid):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def children_seconds():
+    """User and system time of the children that ended and were waited for: the clients."""
+    t = os.times()
+    return t.children_user + t.children_system
+
+
 def listens(pid, port):
     for name in ("tcp", "tcp6"):
         try:
@@ -118,19 +124,20 @@ def run_client(place, argv, core, seconds):
 
 
 def sample(place, workload, seconds, scratch, cores):
-    """Full load: {"value", "cpu_us" per request or None, "note", "start_line"}."""
+    """Full load: {"value", "cpu_us" per request or None, "both_cpu_us" with the client's, "note", "start_line"}."""
     with Server(place, workload, scratch, cores) as server:
         try:
             if workload.warm_up_s:
                 workload.parse(run_client(place, workload.client(workload.warm_up_s), cores[1], 2))
             argv = workload.client(seconds)
-            before = cpu_seconds(server.process.pid)
+            before, client_before = cpu_seconds(server.process.pid), children_seconds()
             value, requests, note = workload.parse(run_client(place, argv, cores[1], seconds))
-            used = cpu_seconds(server.process.pid) - before
+            used, client_used = cpu_seconds(server.process.pid) - before, children_seconds() - client_before
             start_line = server.start_line()
         except (SampleError, ValueError, AttributeError, KeyError) as e:
             raise SampleError("%s; server says: %s" % (e, server.output() or "nothing"))
-    return {"value": value, "cpu_us": used / requests * 1e6 if requests else None, "note": note,
+    return {"value": value, "cpu_us": used / requests * 1e6 if requests else None,
+            "both_cpu_us": (used + client_used) / requests * 1e6 if requests else None, "note": note,
             "start_line": start_line}
 
 

@@ -4,7 +4,7 @@ import json
 import statistics
 from xml.sax.saxutils import escape
 
-LOWER_IS_BETTER = ("server_cpu_us_per_request", "p50_us", "p99_us")
+LOWER_IS_BETTER = ("server_cpu_us_per_request", "both_ends_cpu_us_per_request", "p50_us", "p99_us")
 
 
 def make_row(workload, link, baseline, metric, kernel, shunt, error=None):
