@@ -190,6 +190,26 @@ static void cancelled(void *arg)
 	leave(w);
 }
 
+/* The device's interface was deleted: its descriptor shows an error for ever, and nothing else any more. */
+static _Atomic bool device_gone;
+
+/*
+ * An interface that goes down or away leaves an error in a packet socket, which would end every sleep from
+ * now on unless it is taken out. What is no socket is a tap, which only says so when it has lost its
+ * interface.
+ */
+static void look_for_gone(const struct pollfd *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int err;
+		socklen_t len = sizeof(err);
+
+		if ((fds[i].revents & POLLERR) &&
+		    real_getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+			atomic_store(&device_gone, true);
+	}
+}
+
 static int sleep_in_kernel(struct waiter *w, struct pollfd *fds, unsigned n, time_ns until)
 {
 	struct timespec ts, *timeout = NULL;
@@ -206,6 +226,8 @@ static int sleep_in_kernel(struct waiter *w, struct pollfd *fds, unsigned n, tim
 	pthread_cleanup_push(cancelled, w);
 	r = real_ppoll(fds, n, timeout, w->src->sigmask);
 	pthread_cleanup_pop(0);
+	if (r > 0)
+		look_for_gone(fds + w->src->n_kernel, n - w->src->n_kernel);
 	return r < 0 ? -errno : r;
 }
 
@@ -234,7 +256,7 @@ static unsigned add_own_fds(struct waiter *w, struct pollfd *fds, unsigned n, ti
 		*quiet &= inst_sleep_begin(in, &inst_until);
 		*until = inst_until < *until ? inst_until : *until;
 		fd = inst_sleep_fd(in);
-		if (fd >= 0)
+		if (fd >= 0 && !atomic_load_explicit(&device_gone, memory_order_relaxed))
 			fds[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
 	if ((others_drive || atomic_load_explicit(&domain->n_members, memory_order_relaxed) > 1) &&
