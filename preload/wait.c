@@ -265,18 +265,6 @@ static unsigned add_own_fds(struct waiter *w, struct pollfd *fds, unsigned n, ti
 	return n;
 }
 
-/* An interface that goes leaves an error in its packet socket, which would wake every sleep from now on. */
-static void clear_errors(const struct pollfd *fds, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		int err;
-		socklen_t len = sizeof(err);
-
-		if (fds[i].revents & POLLERR)
-			(void)real_getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	}
-}
-
 /* One sleep. Returns 1 when a kernel fd fired, 0 to look again, -EINTR and the like. */
 static int sleep_once(struct waiter *w, time_ns now, time_ns deadline)
 {
@@ -302,7 +290,6 @@ static int sleep_once(struct waiter *w, time_ns now, time_ns deadline)
 		slot_sleep_end(w->slot, r > 0 && fds[src->n_kernel].revents != 0);
 	if (r <= 0)
 		return r;
-	clear_errors(fds + src->n_kernel, n - src->n_kernel);
 	for (unsigned i = 0; i < src->n_kernel; i++)
 		if (fds[i].revents)
 			return 1;
