@@ -49,7 +49,7 @@ struct ifinfo {
 	unsigned index;
 	uint16_t mtu;
 	uint8_t mac[6];
-	bool up, tap;
+	bool up;
 	uint16_t rx_queues;
 };
 
@@ -123,6 +123,16 @@ uint16_t link_mtu(const struct driver_config *cfg, const struct link_spec *spec)
 int ifconf_get(const char *name, struct ifinfo *info);
 int ifconf_up(const char *name);
 int ifconf_set_addr(const char *name, const char *cidr);
+
+/* tapconf.c */
+enum tap_state {
+	TAP_UNKNOWN, /* could not be asked */
+	TAP_ABSENT,  /* no interface of that name */
+	TAP_NOT,     /* another kind of interface */
+	TAP_FREE,    /* made in advance, and nobody has it open */
+	TAP_HELD,    /* a program has it */
+};
+enum tap_state tapconf_state(const char *name);
 
 /* eal.c */
 int eal_start(const struct driver_config *cfg, const struct link_spec *spec, size_t mem_bytes, char *err,

@@ -33,13 +33,6 @@ static void ifreq_name(struct ifreq *ifr, const char *name)
 	strncpy(ifr->ifr_name, name, IFNAMSIZ - 1);
 }
 
-static bool driver_is(int fd, struct ifreq *ifr, const char *driver)
-{
-	struct ethtool_drvinfo drv = {.cmd = ETHTOOL_GDRVINFO};
-	ifr->ifr_data = (char *)&drv;
-	return ioctl(fd, SIOCETHTOOL, ifr) == 0 && strcmp(drv.driver, driver) == 0;
-}
-
 static uint16_t channels(int fd, struct ifreq *ifr)
 {
 	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
@@ -73,7 +66,6 @@ int ifconf_get(const char *name, struct ifinfo *info)
 		if (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
 			ret = -EPROTONOSUPPORT;
 	}
-	info->tap = driver_is(fd, &ifr, "tun");
 	info->rx_queues = channels(fd, &ifr);
 	if (ioctl(fd, SIOCGIFINDEX, &ifr) != 0) /* it went meanwhile */
 		ret = -ENODEV;

@@ -29,6 +29,8 @@
 #include "driver/driver_priv.h"
 
 #define TAP_DEFAULT_NAME "shunt0"
+#define TAP_PATIENCE_MS  500
+#define TAP_NAP_MS       5
 #define ALL_FORMS                                                                                            \
 	"tap[:IFNAME], af_packet:IFNAME, af_xdp:IFNAME, memif:SOCKET[,server], vhost:SOCKET[,server], "      \
 	"virtio_user:SOCKET[,client], pci:BDF, dpdk:DEVARGS"
@@ -244,7 +246,6 @@ static int check_packet_socket(const struct link_spec *spec, char *err, size_t e
 
 static int check_tap(const struct link_spec *spec, char *err, size_t err_len)
 {
-	struct ifinfo info;
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		int why = errno;
@@ -254,12 +255,19 @@ static int check_tap(const struct link_spec *spec, char *err, size_t err_len)
 		return why == ENOENT || why == ENXIO ? -ENODEV : -why;
 	}
 	close(fd);
-	if (ifconf_get(spec->target, &info) != -ENODEV && !info.tap) {
-		driver_say(err, err_len, "interface %s exists and is no tap: choose another name (tap:NAME)",
-			   spec->target);
-		return -EBUSY;
+	/* A program that ended a moment ago may still be delivering its last bytes. */
+	enum tap_state state = tapconf_state(spec->target);
+	for (unsigned waited_ms = 0; state == TAP_HELD && waited_ms < TAP_PATIENCE_MS;
+	     waited_ms += TAP_NAP_MS) {
+		usleep(TAP_NAP_MS * 1000);
+		state = tapconf_state(spec->target);
 	}
-	return 0;
+	if (state != TAP_NOT && state != TAP_HELD)
+		return 0;
+	driver_say(err, err_len, "interface %s %s: choose another name (tap:NAME)%s", spec->target,
+		   state == TAP_NOT ? "exists and is no tap" : "belongs to another program",
+		   state == TAP_NOT ? "" : " and address");
+	return -EBUSY;
 }
 
 /* Is somebody listening on the socket? */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What goes away for good, or never was: the interface under a running service, and hugepages of the kernel."""
+"""What goes away for good, belongs to another, or never was: the interface under a running service, a tap that somebody
+has or has just left, and hugepages of the kernel."""
 import os
 import sys
 import time
@@ -86,6 +87,60 @@ def test_kernel_without_hugepages(lab):
         check(words in err and bool(err) == bool(words), mode, "said:", err)
         if mode == "auto":
             check_equal((r.returncode, r.stdout), (0, b"listening\n"))
+
+
+LISTENER = """
+import socket
+s = socket.create_server(("0.0.0.0", %d))
+print("listening", flush=True)
+""" % (PORT + 1)
+
+
+@links("tap")
+def test_tap_of_another_program(lab):
+    """It is not shared: the first goes on undisturbed, the second is told so and goes on over the kernel."""
+    p = lab.server(["/usr/bin/python3", "-c", SERVER], PORT)
+    s = lab.connect(PORT)
+    r = lab.tested(["/usr/bin/python3", "-c", LISTENER], timeout=20)
+    err = r.stderr.decode()
+    check(r.stdout == b"listening\n" and "tap0 belongs to another program" in err and len(err.splitlines()) == 1, r.stdout, err)
+    for _ in range(20):
+        check(echoed(s, b"still"), "the first program's connection")
+        with lab.connect(PORT, timeout=2) as other:
+            check(echoed(other, b"new"), "a new connection")
+    s.close()
+    lab.stop(p)
+
+
+@links("tap")
+def test_restart_at_once(lab):
+    """The next program may find the tap of its predecessor in the act of going."""
+    for _ in range(8):
+        p = lab.server(["/usr/bin/python3", "-c", SERVER], PORT)
+        s = lab.connect(PORT)
+        check(echoed(s, b"x" * 100000), "echo")
+        p.kill()
+        p.wait()
+        r = lab.tested(["/usr/bin/python3", "-c", LISTENER], timeout=20)
+        check_equal((r.stdout, r.stderr), (b"listening\n", b""))
+        s.close()
+
+
+@links("tap")
+def test_interfaces_made_in_advance(lab):
+    """A persistent tap is used and stays; what is no tap is refused by name."""
+    peer = lab.pair.peer
+    peer.run("ip", "tuntap", "add", "dev", "tap0", "mode", "tap", "multi_queue")
+    p = lab.server(["/usr/bin/python3", "-c", SERVER], PORT)
+    check(echoed(lab.connect(PORT), b"x"), "echo")
+    r = lab.tested(["/usr/bin/python3", "-c", LISTENER], timeout=20)
+    check(b"tap0 belongs to another program" in r.stderr, r.stderr)
+    lab.stop(p)
+    check("tap0" in peer.run("ip", "-o", "link", capture_output=True, text=True).stdout, "the persistent tap is gone")
+    peer.run("ip", "link", "del", "tap0")
+    peer.run("ip", "link", "add", "tap0", "type", "veth", "peer", "name", "tap0other")
+    r = lab.tested(["/usr/bin/python3", "-c", LISTENER], timeout=20)
+    check(b"tap0 exists and is no tap" in r.stderr and r.stdout == b"listening\n", r.stdout, r.stderr)
 
 
 if __name__ == "__main__":
