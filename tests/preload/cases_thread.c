@@ -303,3 +303,87 @@ CASE(thread, first_sockets_at_once)
 	for (int i = 0; i < 8; i++)
 		say("%d", peer_connect(PORT(i)) >= 0);
 }
+
+static int cancel_ep = -1;
+
+static void *blocked_epoll(void *arg)
+{
+	struct epoll_event ev;
+
+	(void)arg;
+	epoll_wait(cancel_ep, &ev, 1, -1);
+	return NULL;
+}
+
+/* A thread that is cancelled in a wait leaves nothing behind: the connection ends with its last descriptor.
+ */
+static void cancel_then_close(void *(*fn)(void *))
+{
+	int p, fd = tcp_pair(&p);
+	struct epoll_event ev = {.events = EPOLLIN};
+	void *result;
+	pthread_t t;
+
+	cancel_ep = epoll_create1(0);
+	epoll_ctl(cancel_ep, EPOLL_CTL_ADD, fd, &ev);
+	t = start(fn, (void *)(intptr_t)fd);
+	R(pthread_cancel(t));
+	R(pthread_join(t, &result));
+	say("cancelled %d", result == PTHREAD_CANCELED);
+	R(close(fd));
+	peer_say_recv(p, 1);
+}
+
+CASE(thread, cancel_in_epoll_wait)
+{
+	cancel_then_close(blocked_epoll);
+}
+
+CASE(thread, cancel_in_recv_then_close)
+{
+	cancel_then_close(blocked_recv);
+}
+
+static void *recv_here(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	char b[4] = "";
+
+	say("blocked recv = %zd %c", recv(fd, b, 1, 0), b[0]);
+	return NULL;
+}
+
+/* close(2) does not end a call on the same description that is under way; the number is another one's by
+ * then. */
+CASE(thread, close_and_reuse_while_recv_blocks)
+{
+	int p, q, fd = tcp_pair(&p), other, old = fd;
+	struct tcp_info info;
+	pthread_t t = start(recv_here, (void *)(intptr_t)fd);
+	socklen_t len = sizeof(info);
+
+	/* Until the thread is in there nothing shows from outside: it blocks or has not begun. */
+	usleep(50000);
+	R(close(fd));
+	other = tcp_pair_active(&q);
+	say("same number %d", other == old);
+	peer_send(p, "a", 1);
+	pthread_join(t, NULL);
+	peer_say_recv(p, 1);
+	R(send(other, "b", 1, 0));
+	say("other peer got %s", peer_recv(q, 1));
+	R(getsockopt(other, IPPROTO_TCP, TCP_INFO, &info, &len));
+}
+
+CASE(thread, dup2_over_while_recv_blocks)
+{
+	int p, fd = tcp_pair(&p), null = open("/dev/null", O_RDWR);
+	pthread_t t = start(recv_here, (void *)(intptr_t)fd);
+
+	usleep(50000);
+	R(dup2(null, fd) == fd);
+	R(write(fd, "to null", 7));
+	peer_send(p, "a", 1);
+	pthread_join(t, NULL);
+	peer_say_recv(p, 1);
+}
