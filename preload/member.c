@@ -27,7 +27,7 @@ static struct member *unborn;
 static struct domain *copy;
 static unsigned insts_locked;
 static struct shm_lock fork_lock;
-static pthread_once_t atfork_once = PTHREAD_ONCE_INIT;
+static bool forks_member; /* was this process a member when the fork began; under fork_lock */
 
 /* What exec dropped, to be taken back when it fails. */
 static struct {
@@ -50,7 +50,12 @@ bool member_is_me(void)
 	return member_self && self_pid == getpid();
 }
 
-static void register_atfork(void)
+/*
+ * The last handler registered is the first to run before a fork. Ours holds all locks from then on, and the
+ * program's handlers may wait for locks of the program under which other threads use sockets: so ours must be
+ * the oldest, older also than runtime.c's.
+ */
+__attribute__((constructor(101))) static void watch_forks(void)
 {
 	pthread_atfork(member_before_fork, member_after_fork_parent, member_after_fork_child);
 }
@@ -89,7 +94,6 @@ int member_join(void)
 	if (!m)
 		return -EAGAIN;
 	adopt(m);
-	pthread_once(&atfork_once, register_atfork);
 	return 0;
 }
 
@@ -103,10 +107,11 @@ static void member_release(struct member *m)
 
 void member_before_fork(void)
 {
-	if (!member_self)
-		return;
 	shm_lock(&fork_lock);
 	domain_before_fork();
+	forks_member = member_self;
+	if (!forks_member)
+		return;
 	helper_before_fork();
 	if (!domain_running()) {
 		copy = domain_copy();
@@ -122,15 +127,15 @@ void member_before_fork(void)
 
 void member_after_fork_parent(void)
 {
-	if (!member_self)
-		return;
-	while (insts_locked > 0)
-		shm_unlock(&inst_get(--insts_locked)->lock);
-	helper_after_fork(false);
+	if (forks_member) {
+		while (insts_locked > 0)
+			shm_unlock(&inst_get(--insts_locked)->lock);
+		helper_after_fork(false);
+		domain_copy_drop(copy);
+		copy = NULL;
+		unborn = NULL;
+	}
 	domain_after_fork_parent();
-	domain_copy_drop(copy);
-	copy = NULL;
-	unborn = NULL;
 	shm_unlock(&fork_lock);
 }
 
@@ -150,13 +155,13 @@ void member_after_fork_child(void)
 {
 	int expected = MEMBER_UNBORN;
 
-	if (!member_self)
-		return;
 	/* The instances' locks are the parent's, which gives them back. The others are copies. */
 	insts_locked = 0;
 	thread_id_forget();
 	atomic_store(&fork_lock.word, 0);
 	domain_after_fork_child();
+	if (!forks_member)
+		return;
 	helper_after_fork(true);
 	slot_forget();
 	wait_forget();

@@ -370,9 +370,23 @@ bool runtime_routes_to(const struct ip_addr *dst)
 	return (on_link(cfg, addr) || cfg->gw) && !kernel_owns(addr);
 }
 
+/* A child must not inherit a start that another thread is in the middle of. DPDK may fork while it starts. */
+static void start_before_fork(void)
+{
+	if (!inside)
+		pthread_mutex_lock(&start_lock);
+}
+
+static void start_after_fork(void)
+{
+	if (!inside)
+		pthread_mutex_unlock(&start_lock);
+}
+
 __attribute__((constructor)) static void runtime_load(void)
 {
 	libc_resolve();
+	pthread_atfork(start_before_fork, start_after_fork, start_after_fork);
 	note_pid();
 	pthread_atfork(NULL, NULL, note_pid);
 	log_set_level((enum log_level)config_get()->log);

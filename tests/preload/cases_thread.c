@@ -387,3 +387,49 @@ CASE(thread, dup2_over_while_recv_blocks)
 	pthread_join(t, NULL);
 	peer_say_recv(p, 1);
 }
+
+static pthread_mutex_t program_lock = PTHREAD_MUTEX_INITIALIZER;
+static volatile bool stop_sending;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&program_lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&program_lock);
+}
+
+static void *send_under_lock(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+
+	while (!stop_sending) {
+		pthread_mutex_lock(&program_lock);
+		send(fd, "x", 1, MSG_DONTWAIT);
+		pthread_mutex_unlock(&program_lock);
+	}
+	return NULL;
+}
+
+/* The program's fork handlers take a lock that its other threads hold while they use sockets. */
+CASE(thread, fork_handlers_take_the_programs_lock)
+{
+	int p, fd, ok = 0;
+	pthread_t t;
+
+	pthread_atfork(before_fork, after_fork, after_fork);
+	fd = tcp_pair(&p);
+	t = start(send_under_lock, (void *)(intptr_t)fd);
+	for (int i = 0; i < 200; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		ok += pid > 0 && waitpid(pid, NULL, 0) == pid;
+	}
+	stop_sending = true;
+	pthread_join(t, NULL);
+	say("forked %d", ok);
+}
