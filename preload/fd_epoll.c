@@ -42,6 +42,18 @@ static int kernel_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return (int)result_of(real_epoll_ctl(epfd, op, fd, ev));
 }
 
+/*
+ * Something is or will be registered with the kernel: threads that sleep on our side only must watch it too.
+ * The caller calls slot_kick().
+ */
+static void use_kernel(struct epoll_set *set)
+{
+	if (atomic_load_explicit(&set->kernel_used, memory_order_relaxed))
+		return;
+	atomic_store(&set->kernel_used, true);
+	slot_wake_all(&set->sleepers);
+}
+
 /* Threads in a plain epoll_wait(2) learn that they have to watch our side too. */
 static void kick_kernel_waiters(struct epoll_set *set, int epfd)
 {
@@ -49,7 +61,7 @@ static void kick_kernel_waiters(struct epoll_set *set, int epfd)
 
 	if (atomic_load(&set->n_in_kernel) == 0)
 		return;
-	atomic_store(&set->kernel_used, true);
+	use_kernel(set);
 	if (kernel_ctl(epfd, EPOLL_CTL_ADD, domain->kick_fd, &ev) == -EEXIST)
 		kernel_ctl(epfd, EPOLL_CTL_MOD, domain->kick_fd, &ev);
 }
@@ -84,7 +96,7 @@ static int ctl_locked(struct epoll_set *set, int epfd, int op, int fd, struct fi
 	int err;
 
 	if (kernel) {
-		atomic_store(&set->kernel_used, true);
+		use_kernel(set);
 		err = kernel_ctl(epfd, op, fd, ev);
 	} else {
 		err = check_stack_ctl(*at, op, ev);
@@ -144,7 +156,8 @@ int epoll_ctl_any(int epfd, int op, int fd, struct epoll_event *ev)
 		slot_kick();
 		file_put(f);
 	} else {
-		atomic_store(&epoll->set->kernel_used, true);
+		use_kernel(epoll->set);
+		slot_kick();
 		r = kernel_ctl(epfd, op, fd, ev);
 	}
 	file_put(epoll);
@@ -269,27 +282,34 @@ static int take(struct epoll_set *set, int epfd, struct epoll_event *ev, int max
 	return n;
 }
 
-static bool set_has_events(void *arg)
-{
-	struct epoll_set *set = arg;
+struct both_wait {
+	struct epoll_set *set;
+	bool kernel; /* the kernel's side is in the sleep */
+};
 
-	return atomic_load(&set->n_ready) != 0;
+static bool has_events(void *arg)
+{
+	struct both_wait *w = arg;
+
+	return atomic_load(&w->set->n_ready) != 0 || atomic_load(&w->set->kernel_used) != w->kernel;
 }
 
 static int wait_both(struct epoll_set *set, int epfd, struct epoll_event *ev, int max, time_ns deadline,
 		     const sigset_t *mask)
 {
-	struct pollfd kernel[1 + WAIT_SPARE_FDS] = {{.fd = epfd, .events = POLLIN}};
-	struct wait_source src = {.ready = set_has_events,
-				  .arg = set,
-				  .kernel_fds = kernel,
-				  .n_kernel = atomic_load(&set->kernel_used) ? 1 : 0,
-				  .sigmask = mask,
-				  .set = &set->sleepers};
+	struct pollfd kernel[1 + WAIT_SPARE_FDS];
+	struct both_wait w = {.set = set};
+	struct wait_source src = {
+		.ready = has_events, .arg = &w, .kernel_fds = kernel, .sigmask = mask, .set = &set->sleepers};
 
 	for (;;) {
-		int r = wait_for(&src, deadline);
-		int n = take(set, epfd, ev, max);
+		int r, n;
+
+		w.kernel = atomic_load(&set->kernel_used);
+		src.n_kernel = w.kernel;
+		kernel[0] = (struct pollfd){.fd = epfd, .events = POLLIN};
+		r = wait_for(&src, deadline);
+		n = take(set, epfd, ev, max);
 
 		if (n > 0 || r <= 0) {
 			wait_batch(n > 0 ? (unsigned)n : 0);
