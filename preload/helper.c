@@ -2,8 +2,8 @@
 /*
  * helper.c - the helper thread (helper.h)
  *
- *     TICKING ──every instance has somebody asleep on it──► PARKED (asleep without a time limit)
- *        ▲  │                                                  │
+ *     TICKING ──every instance has somebody asleep on it──► PARKED (asleep without a time limit,
+ *        ▲  │                                                  │    or 1 s when relying on another process)
  *        │  └──nobody drives──► drive, then sleep as the driver itself
  *        └── a thread leaves its wait: helper_kick() sets the alarm
  *
@@ -27,10 +27,11 @@
 #include "own_fd.h"
 #include "wait.h"
 
-#define TICK_NS      (1 * NS_PER_MS)
-#define AT_ONCE_NS   1
-#define STACK_BYTES  (256 * 1024)
-#define STOP_WAIT_MS 100
+#define TICK_NS         (1 * NS_PER_MS)
+#define AT_ONCE_NS      1
+#define PARK_RECHECK_NS (1 * NS_PER_SEC)
+#define STACK_BYTES     (256 * 1024)
+#define STOP_WAIT_MS    100
 
 _Atomic uint32_t helper_state = HELPER_NONE;
 
@@ -58,7 +59,7 @@ static bool all_looked_after(unsigned slot)
 /* By syscall(2): neither call is to be a cancellation point or ours. */
 static void set_alarm(long ns)
 {
-	const struct itimerspec in = {.it_value.tv_nsec = ns};
+	const struct itimerspec in = {.it_value = {ns / (long)NS_PER_SEC, ns % (long)NS_PER_SEC}};
 	int saved = errno;
 
 	real_syscall(SYS_timerfd_settime, alarm_fd, 0, (long)&in, 0, 0, 0);
@@ -75,11 +76,25 @@ static void wait_for_alarm(void)
 		real_ppoll(NULL, 0, &tick, NULL);
 }
 
-/* No alarm until somebody kicks. */
+/* A driver in another process may be killed, and then nobody would kick. */
+static bool driver_elsewhere(void)
+{
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		uint32_t driver = atomic_load(&domain->insts[i].driver_slot);
+
+		if (driver != 0 && atomic_load(&slot_at(driver - 1)->pid) != member_pid())
+			return true;
+	}
+	return false;
+}
+
+/* No alarm until somebody kicks, or has died by now. */
 static void park(unsigned slot)
 {
 	uint32_t parked = HELPER_PARKED;
 
+	if (driver_elsewhere())
+		set_alarm(PARK_RECHECK_NS);
 	atomic_store(&helper_state, HELPER_PARKED);
 	if ((!all_looked_after(slot) || atomic_load(&stopping)) &&
 	    atomic_compare_exchange_strong(&helper_state, &parked, HELPER_TICKING))
@@ -117,15 +132,21 @@ static void stand_in(unsigned slot)
 	wait_for(&src, TIME_NEVER);
 }
 
-static bool driven_since(time_ns then)
+static bool driven_since(unsigned slot, time_ns then)
 {
 	for (unsigned i = 0; i < domain->n_insts; i++) {
 		struct inst *in = &domain->insts[i];
 
-		if (atomic_load(&in->driver_slot) == 0 && atomic_load(&in->driven_at) < then)
+		if (!looked_after(in, slot) && atomic_load(&in->driven_at) < then)
 			return false;
 	}
 	return true;
+}
+
+static void go_on(void)
+{
+	atomic_store(&helper_state, HELPER_TICKING);
+	set_alarm(TICK_NS);
 }
 
 static void watch(unsigned slot)
@@ -136,12 +157,12 @@ static void watch(unsigned slot)
 		if (atomic_load(&stopping))
 			return;
 		member_reap(inst_clock());
-		if (!all_looked_after(slot) && !driven_since(inst_clock() - TICK_NS))
+		if (!all_looked_after(slot) && !driven_since(slot, inst_clock() - TICK_NS))
 			stand_in(slot);
 		if (all_looked_after(slot))
 			park(slot);
 		else
-			set_alarm(TICK_NS);
+			go_on();
 	}
 }
 

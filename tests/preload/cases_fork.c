@@ -378,6 +378,28 @@ CASE(fork, exec_closes_cloexec_connection)
 	peer_say_recv(p, 1);
 }
 
+/* The one process that looks after the device is killed while all others do something else. */
+CASE(fork, sleeping_driver_killed)
+{
+	int l = tcp_listener(PORT(0), 8), p, fd;
+	pid_t pid;
+
+	peer_connect(PORT(0));
+	fd = accept(l, NULL, NULL);
+	pid = fork();
+	if (pid == 0) {
+		recv(fd, &(char){0}, 1, 0);
+		_exit(0);
+	}
+	/* The parent calls nothing that drives from here on, long enough for its helper to rely on the child.
+	 */
+	usleep(200000);
+	kill(pid, SIGKILL);
+	reap(pid);
+	p = peer_connect(PORT(0));
+	say("connected %d", p >= 0);
+}
+
 /* ---- privileges given up before the first socket: the link must have been opened by then ---- */
 
 static void exchange(void)
