@@ -318,10 +318,16 @@ static int wait_both(struct epoll_set *set, int epfd, struct epoll_event *ev, in
 	}
 }
 
+static void release(struct file **f)
+{
+	if (*f)
+		file_put(*f);
+}
+
 int epoll_wait_any(int epfd, struct epoll_event *ev, int max, const struct timespec *timeout,
 		   const sigset_t *mask)
 {
-	struct file *f = file_get(epfd);
+	struct file *f __attribute__((cleanup(release))) = file_get(epfd); /* also when cancelled */
 	time_ns deadline;
 	int r = wait_deadline(timeout, &deadline);
 
@@ -336,7 +342,5 @@ int epoll_wait_any(int epfd, struct epoll_event *ev, int max, const struct times
 				r = wait_both(f->set, epfd, ev, max, deadline, mask);
 		} while (r == -EAGAIN);
 	}
-	if (f)
-		file_put(f);
 	return r;
 }

@@ -23,8 +23,21 @@ struct both {
 	struct pollfd *fds;    /* the caller's */
 	struct pollfd *kernel; /* the kernel's share; WAIT_SPARE_FDS longer */
 	struct file **files;   /* ours; NULL: none */
-	unsigned n;
+	unsigned n;            /* so many are filled in */
+	void *pages;           /* where kernel and files are when they are large, else NULL */
+	size_t pages_bytes;
 };
+
+/* After the call, or when the thread is cancelled in it. */
+static void release(struct both *b)
+{
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->files[i])
+			file_put(b->files[i]);
+	if (b->pages)
+		munmap(b->pages, b->pages_bytes);
+}
+#define RELEASED __attribute__((cleanup(release)))
 
 static bool is_served(const struct file *f)
 {
@@ -126,31 +139,26 @@ static bool any_ours(const struct pollfd *fds, nfds_t n)
 	return false;
 }
 
-static int poll_with(struct both *b, time_ns deadline, const sigset_t *mask)
+static int poll_with(struct both *b, unsigned n, time_ns deadline, const sigset_t *mask)
 {
-	int r;
-
-	for (unsigned i = 0; i < b->n; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		b->kernel[i] = b->fds[i];
 		b->kernel[i].revents = 0;
 		b->files[i] = served(b->fds[i].fd);
 		if (b->files[i] && file_mode(b->files[i]) == FILE_STACK)
 			b->kernel[i].fd = -1;
+		b->n = i + 1;
 	}
-	r = poll_both(b, deadline, mask);
-	for (unsigned i = 0; i < b->n; i++)
-		if (b->files[i])
-			file_put(b->files[i]);
-	return r;
+	return poll_both(b, deadline, mask);
 }
 
 static int poll_small(struct pollfd *fds, nfds_t n, time_ns deadline, const sigset_t *mask)
 {
 	struct pollfd kernel[SMALL + WAIT_SPARE_FDS];
 	struct file *files[SMALL];
-	struct both b = {.fds = fds, .kernel = kernel, .files = files, .n = (unsigned)n};
+	struct both b RELEASED = {.fds = fds, .kernel = kernel, .files = files};
 
-	return poll_with(&b, deadline, mask);
+	return poll_with(&b, (unsigned)n, deadline, mask);
 }
 
 static int poll_large(struct pollfd *fds, nfds_t n, time_ns deadline, const sigset_t *mask)
@@ -158,16 +166,15 @@ static int poll_large(struct pollfd *fds, nfds_t n, time_ns deadline, const sigs
 	size_t kernel_bytes = (n + WAIT_SPARE_FDS) * sizeof(struct pollfd);
 	size_t bytes = kernel_bytes + n * sizeof(struct file *);
 	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct both b = {.fds = fds, .n = (unsigned)n};
-	int r;
+	struct both b RELEASED = {.fds = fds};
 
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
+	b.pages = mem;
+	b.pages_bytes = bytes;
 	b.kernel = (struct pollfd *)mem;
 	b.files = (struct file **)(mem + ((kernel_bytes + 7) & ~(size_t)7));
-	r = poll_with(&b, deadline, mask);
-	munmap(mem, bytes);
-	return r;
+	return poll_with(&b, (unsigned)n, deadline, mask);
 }
 
 int poll_any(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
@@ -330,13 +337,13 @@ static int select_large(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct timesp
 {
 	size_t bytes = (size_t)n * sizeof(struct pollfd);
 	struct pollfd *fds = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int r;
+	struct both b RELEASED = {.pages = fds, .pages_bytes = bytes}; /* for its pages only */
 
-	if (fds == MAP_FAILED)
+	if (fds == MAP_FAILED) {
+		b.pages = NULL;
 		return -ENOMEM;
-	r = select_both(n, rd, wr, ex, fds, timeout, mask);
-	munmap(fds, bytes);
-	return r;
+	}
+	return select_both(n, rd, wr, ex, fds, timeout, mask);
 }
 
 static int kernel_select(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct timespec *timeout,

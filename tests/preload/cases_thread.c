@@ -433,3 +433,32 @@ CASE(thread, fork_handlers_take_the_programs_lock)
 	pthread_join(t, NULL);
 	say("forked %d", ok);
 }
+
+static void *blocked_poll(void *arg)
+{
+	struct pollfd pf = {.fd = (int)(intptr_t)arg, .events = POLLIN};
+
+	poll(&pf, 1, -1);
+	return NULL;
+}
+
+static void *blocked_select(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(fd, &in);
+	select(fd + 1, &in, NULL, NULL, NULL);
+	return NULL;
+}
+
+CASE(thread, cancel_in_poll)
+{
+	cancel_then_close(blocked_poll);
+}
+
+CASE(thread, cancel_in_select)
+{
+	cancel_then_close(blocked_select);
+}
