@@ -156,6 +156,25 @@ static struct file *mark_of(int fd)
 	return is_file(f) ? NULL : f;
 }
 
+/* Two numbers for one candidate: what one of them becomes the other must become, so they need a file. */
+static struct file *file_of_candidate(int fd)
+{
+	struct file *mark = mark_of(fd), *f;
+
+	if (!mark)
+		return NULL;
+	f = file_new(FILE_UNDECIDED);
+	if (!f)
+		return mark;
+	atomic_store(&f->options_set, mark == CANDIDATE_OPTIONS);
+	file_ref(f);
+	if (atomic_compare_exchange_strong(&file_entries[fd], &mark, f))
+		return f;
+	file_put(f);
+	file_put(f);
+	return file_get(fd);
+}
+
 void file_dup(int oldfd, int newfd)
 {
 	struct file *f, *old;
@@ -164,7 +183,7 @@ void file_dup(int oldfd, int newfd)
 		return;
 	f = file_get(oldfd);
 	if (!f)
-		f = mark_of(oldfd);
+		f = file_of_candidate(oldfd);
 	if (!f && !atomic_load_explicit(&file_entries[newfd], memory_order_relaxed))
 		return;
 	old = entry_swap(newfd, f);

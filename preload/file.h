@@ -86,7 +86,8 @@ int file_install(int fd, struct file *f);
 bool file_uninstall(int fd);
 
 /*
- * dup(2) and kin made `newfd` from `oldfd`: copies the entry (candidate marks too) and takes a reference.
+ * dup(2) and kin made `newfd` from `oldfd`: copies the entry and takes a reference; a candidate becomes an
+ * UNDECIDED file of both.
  * What newfd named before is dropped, so after dup2 over a file of ours nothing else is needed.
  */
 void file_dup(int oldfd, int newfd);

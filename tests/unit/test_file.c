@@ -94,10 +94,14 @@ Test(file, candidates)
 	file_mark_candidate_options(5);
 	cr_assert(file_candidate_options(5));
 	file_dup(5, 9);
+	cr_assert(file_candidate_options(5));
 	cr_assert(file_candidate_options(9));
 	cr_assert_eq(file_max_fd(), 9);
-	cr_assert_not(file_uninstall(5));
+	cr_assert(file_uninstall(5), "two numbers for one candidate share a file");
 	cr_assert_not(file_is_candidate(5));
+	cr_assert(file_candidate_options(9));
+	file_mark_candidate(6);
+	cr_assert_not(file_uninstall(6), "a mark is none");
 	cr_assert_not(file_is_candidate(4));
 	file_mark_candidate_options(4);
 	cr_assert_not(file_is_candidate(4), "only what socket() made is one");
