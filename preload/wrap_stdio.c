@@ -4,8 +4,7 @@
  *
  * stdio reads, writes and closes by calls inside libc that do not pass the exported names. A stream on a
  * socket of ours is therefore made with fopencookie(3), and formatted output is put together in memory first.
- *
- * Not covered: a stream made before the socket became ours.
+ * So is one on a socket that may become ours yet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,12 +34,10 @@ static int cookie_close(void *cookie)
 FILE *wrap_fdopen(int fd, const char *mode)
 {
 	static const cookie_io_functions_t io = {cookie_read, cookie_write, NULL, cookie_close};
-	struct file *f = socket_get(fd);
 	FILE *stream;
 
-	if (!f)
+	if (!socket_concerns(fd))
 		return real_fdopen(fd, mode);
-	file_put(f);
 	stream = fopencookie((void *)(intptr_t)fd, mode, io);
 	if (stream)
 		stream->_fileno = fd; /* what fileno(3) gives */
