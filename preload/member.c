@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ static bool forks_member; /* was this process a member when the fork began; unde
 /* What exec dropped, to be taken back when it fails. */
 static struct {
 	struct file **files;
+	size_t bytes;
 	int max_fd;
 } before_exec;
 
@@ -183,7 +185,11 @@ void member_before_exec(void)
 
 	if (!member_is_me() || before_exec.files)
 		return;
-	before_exec.files = calloc((size_t)max + 1, sizeof(struct file *));
+	before_exec.bytes = ((size_t)max + 1) * sizeof(struct file *);
+	before_exec.files = mmap(NULL, before_exec.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				 -1, 0); /* exec is allowed where malloc is not */
+	if (before_exec.files == MAP_FAILED)
+		before_exec.files = NULL;
 	before_exec.max_fd = max;
 	for (int fd = 0; fd <= max; fd++) {
 		struct file *f = file_get(fd);
@@ -208,7 +214,7 @@ void member_exec_failed(void)
 		if (f && file_ref(f) && file_install(fd, f) < 0)
 			file_put(f);
 	}
-	free(before_exec.files);
+	munmap(before_exec.files, before_exec.bytes);
 	before_exec.files = NULL;
 }
 

@@ -6,12 +6,17 @@
  * memory and exec inside libc: their child touches no table of ours, and their descriptors are the kernel's.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bad_pointer.h"
 #include "inside.h"
 #include "inst.h"
 #include "member.h"
@@ -85,11 +90,43 @@ int wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
 	return real_setresuid(ruid, euid, suid);
 }
 
+/*
+ * An exec that fails must not cost connections, and one that succeeds does not come back: so what can be
+ * known before is looked at before.
+ */
+static bool may_exec(int dirfd, const char *path)
+{
+	int saved = errno;
+	bool may = bad_pointer(path) || !*path || !faccessat(dirfd, path, X_OK, AT_EACCESS);
+
+	errno = saved;
+	return may;
+}
+
+/* The same for a name that execvp(3) looks up in PATH. */
+static bool may_exec_name(const char *name)
+{
+	const char *dir = getenv("PATH"), *end;
+	char path[PATH_MAX];
+
+	if (bad_pointer(name) || !*name || strchr(name, '/'))
+		return may_exec(AT_FDCWD, name);
+	for (dir = dir ? dir : "/bin:/usr/bin"; dir; dir = *end ? end + 1 : NULL) {
+		end = strchrnul(dir, ':');
+		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)(end - dir), dir, end > dir ? "/" : "",
+			     name) < (int)sizeof(path) &&
+		    may_exec(AT_FDCWD, path))
+			return true;
+	}
+	return false;
+}
+
 /* Calls exec, which only returns when it failed. */
-#define EXEC(call)                                                                                           \
+#define EXEC(may, call)                                                                                      \
 	({                                                                                                   \
 		int got_, saved_;                                                                            \
-		member_before_exec();                                                                        \
+		if (may)                                                                                     \
+			member_before_exec();                                                                \
 		got_ = (call);                                                                               \
 		saved_ = errno;                                                                              \
 		member_exec_failed();                                                                        \
@@ -99,32 +136,32 @@ int wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
 
 int wrap_execve(const char *path, char *const argv[], char *const envp[])
 {
-	return EXEC(real_execve(path, argv, envp));
+	return EXEC(may_exec(AT_FDCWD, path), real_execve(path, argv, envp));
 }
 
 int wrap_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return EXEC(real_execveat(dirfd, path, argv, envp, flags));
+	return EXEC(may_exec(dirfd, path), real_execveat(dirfd, path, argv, envp, flags));
 }
 
 int wrap_fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return EXEC(real_fexecve(fd, argv, envp));
+	return EXEC(true, real_fexecve(fd, argv, envp));
 }
 
 int wrap_execv(const char *path, char *const argv[])
 {
-	return EXEC(real_execv(path, argv));
+	return EXEC(may_exec(AT_FDCWD, path), real_execv(path, argv));
 }
 
 int wrap_execvp(const char *file, char *const argv[])
 {
-	return EXEC(real_execvp(file, argv));
+	return EXEC(may_exec_name(file), real_execvp(file, argv));
 }
 
 int wrap_execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return EXEC(real_execvpe(file, argv, envp));
+	return EXEC(may_exec_name(file), real_execvpe(file, argv, envp));
 }
 
 EXPORT int wrap_execl(const char *path, const char *arg, ...) __asm__("execl");

@@ -378,6 +378,21 @@ CASE(fork, exec_closes_cloexec_connection)
 	peer_say_recv(p, 1);
 }
 
+CASE(fork, failed_exec_keeps_connection)
+{
+	int p, fd = tcp_pair(&p), ep = epoll_create1(0);
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = 5};
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+	R(execl("/nonexistent/program", "program", NULL));
+	R(execl("/dev/null", "null", NULL));
+	R(send(fd, "alive", 5, 0));
+	say("peer got %s", peer_recv(p, 5));
+	peer_send(p, "x", 1);
+	R(epoll_wait(ep, &ev, 1, 5000));
+	R(recv(fd, &(char){0}, 1, 0));
+}
+
 /* The one process that looks after the device is killed while all others do something else. */
 CASE(fork, sleeping_driver_killed)
 {
