@@ -647,8 +647,6 @@ static int get_ip6(struct sock *so, int name, void *val, socklen_t *len)
 	const struct sock_opts *o = &so->opts;
 	int v;
 
-	if (so->family != AF_INET6)
-		return -ENOPROTOOPT;
 	switch (name) {
 	case IPV6_V6ONLY:
 		return get_int(val, len, so->v6only);
@@ -703,6 +701,12 @@ int sock_setopt(struct sock *so, int level, int name, const void *val, socklen_t
 	}
 }
 
+/* getsockopt(2) only; setsockopt(2) says ENOPROTOOPT for both families. */
+static int unknown_level(const struct sock *so)
+{
+	return so->family == AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+}
+
 int sock_getopt(struct sock *so, int level, int name, void *val, socklen_t *len)
 {
 	if ((int)*len < 0)
@@ -713,12 +717,12 @@ int sock_getopt(struct sock *so, int level, int name, void *val, socklen_t *len)
 	case IPPROTO_IP:
 		return get_ip(so, name, val, len);
 	case IPPROTO_IPV6:
-		return get_ip6(so, name, val, len);
+		return so->family == AF_INET6 ? get_ip6(so, name, val, len) : unknown_level(so);
 	case IPPROTO_TCP:
-		return is_tcp(so) ? tcp_sock_getopt(so, level, name, val, len) : -ENOPROTOOPT;
+		return is_tcp(so) ? tcp_sock_getopt(so, level, name, val, len) : unknown_level(so);
 	case IPPROTO_UDP:
-		return is_tcp(so) ? -ENOPROTOOPT : udp_sock_getopt(so, name, val, len);
+		return is_tcp(so) ? unknown_level(so) : udp_sock_getopt(so, name, val, len);
 	default:
-		return -ENOPROTOOPT;
+		return unknown_level(so);
 	}
 }
