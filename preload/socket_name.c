@@ -8,6 +8,7 @@
  */
 #include <netinet/tcp.h>
 
+#include "epoll_set.h"
 #include "runtime.h"
 #include "socket_priv.h"
 
@@ -185,6 +186,15 @@ static int connect_wait(int fd, struct file *f, const struct endpoint *peer)
 	return err;
 }
 
+/* The kernel's half of a DUAL socket has no part in the connection: nobody asks it any more. */
+static void leave_kernel(struct file *f)
+{
+	if (file_mode(f) != FILE_DUAL)
+		return;
+	atomic_store(&f->mode, FILE_STACK);
+	epoll_file_decided(f);
+}
+
 static int connect_file(int fd, struct file *f, const struct endpoint *peer)
 {
 	int err;
@@ -194,6 +204,8 @@ static int connect_file(int fd, struct file *f, const struct endpoint *peer)
 	if (err == -EINPROGRESS || !err)
 		inst_sent(f->inst);
 	inst_unlock(f->inst);
+	if (err == -EINPROGRESS || !err)
+		leave_kernel(f);
 	if ((err == -EINPROGRESS || err == -EALREADY) && !file_nonblocking(f))
 		err = connect_wait(fd, f, peer);
 	return err;
@@ -235,13 +247,8 @@ static int connect_ours(int fd, struct file *f, const struct endpoint *peer, boo
 
 	if (f->so->kind == SOCK_KIND_TCP_LISTEN)
 		return -EISCONN;
-	if (runtime_routes_to(&peer->addr) || (file_mode(f) == FILE_STACK && !udp)) {
-		int err = connect_file(fd, f, peer);
-
-		if (!err || err == -EINPROGRESS)
-			atomic_store(&f->mode, FILE_STACK);
-		return err;
-	}
+	if (runtime_routes_to(&peer->addr) || (file_mode(f) == FILE_STACK && !udp))
+		return connect_file(fd, f, peer);
 	*kernel = true;
 	leave_to_kernel(fd);
 	if (udp)
