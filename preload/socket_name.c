@@ -288,7 +288,7 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		return kernel ? result_of(real_connect(fd, addr, len)) : err;
 	}
 	c = candidate(fd);
-	if (!err && addr->sa_family == c.family && runtime_routes_to(&ep.addr)) {
+	if (!err && addr->sa_family == c.family && runtime_routes_to(&ep.addr) && !kernel_only(&c)) {
 		err = start_for(fd);
 		if (!err)
 			return connect_candidate(&c, &ep);

@@ -78,6 +78,16 @@ CASE(inet6, connect_inet6_address_on_inet_socket)
 	R(connect(fd, (void *)&to, sizeof(to)));
 }
 
+CASE(inet6, connect_v6only)
+{
+	struct sockaddr_in6 to = mapped(PEER_ADDR, PORT(0));
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	peer_listen(PORT(0));
+	R(set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+	R(connect(fd, (void *)&to, sizeof(to)));
+}
+
 CASE(inet6, bind_mapped_then_connect)
 {
 	struct sockaddr_in6 own = mapped(OWN_ADDR, PORT(1)), to = mapped(PEER_ADDR, PORT(0));
