@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <sys/epoll.h>
 
+#include "bad_pointer.h"
 #include "domain.h"
 #include "epoll_set.h"
 #include "epoll_watch.h"
@@ -19,6 +20,7 @@
 /* With events of ours at hand the kernel is asked this often. */
 #define KERNEL_POLL_NS (100 * NS_PER_US)
 
+#define EVENTS_MAX   (INT_MAX / (int)sizeof(struct epoll_event)) /* Linux: EINVAL beyond */
 #define EXCLUSIVE_OK (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 
 int epoll_create_any(int flags)
@@ -328,15 +330,18 @@ int epoll_wait_any(int epfd, struct epoll_event *ev, int max, const struct times
 		   const sigset_t *mask)
 {
 	struct file *f __attribute__((cleanup(release))) = file_get(epfd); /* also when cancelled */
+	struct epoll_event none;
 	time_ns deadline;
 	int r = wait_deadline(timeout, &deadline);
 
-	if (!r && (!f || file_mode(f) != FILE_EPOLL || max <= 0)) {
+	if (!r && (!f || file_mode(f) != FILE_EPOLL || max <= 0 || max > EVENTS_MAX)) {
 		r = kernel_wait(epfd, ev, max, deadline, mask);
 	} else if (!r) {
 		do {
 			r = -EAGAIN;
-			if (atomic_load(&f->set->n_active) == 0)
+			if (bad_pointer(ev)) /* which shows only when there is an event */
+				r = wait_both(f->set, epfd, &none, 1, deadline, mask) > 0 ? -EFAULT : 0;
+			else if (atomic_load(&f->set->n_active) == 0)
 				r = wait_kernel_only(f->set, epfd, ev, max, deadline, mask);
 			else
 				r = wait_both(f->set, epfd, ev, max, deadline, mask);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "bad_pointer.h"
 #include "domain.h"
 #include "epoll_set.h"
 #include "libc.h"
@@ -182,7 +183,7 @@ int poll_any(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const
 	time_ns deadline;
 	int r;
 
-	if (file_max_fd() < 0 || n > DOMAIN_FDS_MAX || !any_ours(fds, n))
+	if (file_max_fd() < 0 || n > DOMAIN_FDS_MAX || bad_pointer(fds) || !any_ours(fds, n))
 		return kernel_poll(fds, n, timeout, mask);
 	r = wait_deadline(timeout, &deadline);
 	if (r)

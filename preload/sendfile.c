@@ -153,7 +153,7 @@ ssize_t socket_sendfile(int fd, struct file *f, int in_fd, off_t *offset, size_t
 	ssize_t n;
 	int err;
 
-	if (offset && socket_bad_pointer(offset))
+	if (offset && bad_pointer(offset))
 		return -EFAULT;
 	err = check_input(in_fd, offset);
 	if (err)

@@ -113,7 +113,7 @@ int socket_accept(int fd, struct file *f, struct sockaddr *addr, socklen_t *len,
 		return -EOPNOTSUPP;
 	if (f->so->kind != SOCK_KIND_TCP_LISTEN)
 		return -EINVAL;
-	if (addr && (socket_bad_pointer(addr) || socket_bad_pointer(len)))
+	if (addr && (bad_pointer(addr) || bad_pointer(len)))
 		return -EFAULT;
 	if (addr && (int)*len < 0)
 		return -EINVAL;

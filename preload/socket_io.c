@@ -41,12 +41,12 @@ static ssize_t iov_bytes(const struct iovec *iov, size_t cnt, bool touched)
 
 	if (cnt > IOV_MAX)
 		return -EMSGSIZE;
-	if (cnt && socket_bad_pointer(iov))
+	if (cnt && bad_pointer(iov))
 		return -EFAULT;
 	for (size_t i = 0; i < cnt; i++) {
 		if ((ssize_t)iov[i].iov_len < 0 || total + iov[i].iov_len > SSIZE_MAX)
 			return -EINVAL;
-		if (touched && iov[i].iov_len && socket_bad_pointer(iov[i].iov_base))
+		if (touched && iov[i].iov_len && bad_pointer(iov[i].iov_base))
 			return -EFAULT;
 		total += iov[i].iov_len;
 	}
@@ -161,7 +161,7 @@ static int destination(struct file *f, const struct msghdr *msg, struct endpoint
 	const struct sockaddr *addr = msg->msg_name;
 	int err;
 
-	if (socket_bad_pointer(addr))
+	if (bad_pointer(addr))
 		return -EFAULT;
 	err = endpoint_from_sockaddr(to, addr, msg->msg_namelen);
 	if (err)
@@ -174,10 +174,13 @@ static int destination(struct file *f, const struct msghdr *msg, struct endpoint
 
 ssize_t socket_sendmsg(int fd, struct file *f, const struct msghdr *msg, int flags)
 {
-	ssize_t n, total = iov_bytes(msg->msg_iov, msg->msg_iovlen, true);
+	ssize_t n, total;
 	struct endpoint to;
 	bool kernel = false;
 
+	if (bad_pointer(msg))
+		return -EFAULT;
+	total = iov_bytes(msg->msg_iov, msg->msg_iovlen, true);
 	if (total < 0)
 		return total;
 	n = cmsg_check_send(msg);
@@ -319,8 +322,11 @@ static ssize_t recv_datagram(int fd, struct file *f, struct msghdr *msg, int fla
 ssize_t socket_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 {
 	bool discards = flags & MSG_TRUNC && f->so->kind == SOCK_KIND_TCP;
-	ssize_t n, total = iov_bytes(msg->msg_iov, msg->msg_iovlen, !discards);
+	ssize_t n, total;
 
+	if (bad_pointer(msg))
+		return -EFAULT;
+	total = iov_bytes(msg->msg_iov, msg->msg_iovlen, !discards);
 	if (total < 0)
 		return total;
 	if (flags & MSG_ERRQUEUE)
@@ -351,16 +357,29 @@ int socket_sendmmsg(int fd, struct file *f, struct mmsghdr *msgs, unsigned n, in
 	return done;
 }
 
+/* As recvmmsg(2) does, the timeout is looked at after each datagram only, and told what is left of it. */
+static bool time_left(time_ns end, struct timespec *timeout)
+{
+	time_ns now = end == TIME_NEVER ? 0 : inst_clock(), left = end > now ? end - now : 0;
+
+	if (end != TIME_NEVER)
+		*timeout = (struct timespec){(time_t)(left / NS_PER_SEC), (long)(left % NS_PER_SEC)};
+	return left;
+}
+
 int socket_recvmmsg(int fd, struct file *f, struct mmsghdr *msgs, unsigned n, int flags,
 		    struct timespec *timeout)
 {
-	time_ns end = timeout ? inst_clock() + timeout->tv_sec * NS_PER_SEC + timeout->tv_nsec : TIME_NEVER;
+	time_ns end;
 	unsigned done;
+	int err = wait_deadline(timeout, &end);
 
+	if (err)
+		return err;
 	for (done = 0; done < n; done++) {
 		ssize_t got;
 
-		if (done && inst_clock() >= end)
+		if (done && timeout && !time_left(end, timeout))
 			break;
 		got = socket_recvmsg(fd, f, &msgs[done].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (got < 0)
@@ -369,5 +388,7 @@ int socket_recvmmsg(int fd, struct file *f, struct mmsghdr *msgs, unsigned n, in
 		if (flags & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
 	}
+	if (done && timeout)
+		time_left(end, timeout);
 	return done;
 }

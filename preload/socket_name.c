@@ -100,7 +100,7 @@ int socket_bind(int fd, const struct sockaddr *addr, socklen_t len)
 	struct candidate c;
 	int err;
 
-	err = socket_bad_pointer(addr) ? -EFAULT : endpoint_from_sockaddr(&ep, addr, len);
+	err = bad_pointer(addr) ? -EFAULT : endpoint_from_sockaddr(&ep, addr, len);
 	if (f) {
 		if (!err) {
 			inst_lock(f->inst);
@@ -275,8 +275,8 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	struct candidate c;
 	int err;
 
-	if (socket_bad_pointer(addr) || len < sizeof(addr->sa_family))
-		err = socket_bad_pointer(addr) ? -EFAULT : -EINVAL;
+	if (bad_pointer(addr) || len < sizeof(addr->sa_family))
+		err = bad_pointer(addr) ? -EFAULT : -EINVAL;
 	else if (f && addr->sa_family == AF_UNSPEC)
 		err = disconnect(f);
 	else
@@ -307,7 +307,7 @@ struct file *socket_decide_send(int fd, const struct sockaddr *addr, socklen_t l
 	struct endpoint ep;
 
 	*err = 0;
-	if (c.type != SOCK_DGRAM || socket_bad_pointer(addr) || endpoint_from_sockaddr(&ep, addr, len) ||
+	if (c.type != SOCK_DGRAM || bad_pointer(addr) || endpoint_from_sockaddr(&ep, addr, len) ||
 	    addr->sa_family != c.family || !runtime_routes_to(&ep.addr) || kernel_only(&c))
 		return NULL;
 	if (!kernel_port(fd)) {
@@ -323,7 +323,7 @@ struct file *socket_decide_send(int fd, const struct sockaddr *addr, socklen_t l
 
 static int give_name(const struct endpoint *ep, int family, struct sockaddr *addr, socklen_t *len)
 {
-	if (socket_bad_pointer(len) || (*len && socket_bad_pointer(addr)))
+	if (bad_pointer(len) || (*len && bad_pointer(addr)))
 		return -EFAULT;
 	if ((int)*len < 0)
 		return -EINVAL;

@@ -37,7 +37,7 @@ int socket_getsockopt(int fd, struct file *f, int level, int name, void *val, so
 {
 	int err;
 
-	if (socket_bad_pointer(len) || (*len && socket_bad_pointer(val)))
+	if (bad_pointer(len) || (*len && bad_pointer(val)))
 		return -EFAULT;
 	inst_lock(f->inst);
 	err = sock_getopt(f->so, level, name, val, len);
@@ -51,7 +51,7 @@ int socket_setsockopt(int fd, struct file *f, int level, int name, const void *v
 {
 	int err;
 
-	if (len && socket_bad_pointer(val))
+	if (len && bad_pointer(val))
 		return -EFAULT;
 	if (is_dual(f)) {
 		err = result_of(real_setsockopt(fd, level, name, val, len));
@@ -102,7 +102,7 @@ int socket_ioctl(int fd, struct file *f, unsigned long request, unsigned long ar
 	case SIOCOUTQ:
 	case SIOCOUTQNSD:
 	case SIOCATMARK:
-		if (socket_bad_pointer(value))
+		if (bad_pointer(value))
 			return -EFAULT;
 	}
 	switch (request) {

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "bad_pointer.h"
 #include "inst.h"
 #include "libc.h"
 #include "result.h"
@@ -16,12 +17,6 @@
 #include "wait.h"
 
 #define MAX_RW_BYTES 0x7ffff000 /* Linux's MAX_RW_COUNT: no call moves more */
-
-/* One page below which no buffer can be: answers EFAULT where the kernel would, instead of a crash. */
-static inline bool socket_bad_pointer(const void *p)
-{
-	return (uintptr_t)p < 4096;
-}
 
 /*
  * The stack had nothing to give or no room: waits for one of `mask`, unless the call may not block. `timeo`

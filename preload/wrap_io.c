@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sys/sendfile.h>
 
+#include "bad_pointer.h"
 #include "socket.h"
 #include "wrap.h"
 #include "wrap_file.h"
@@ -59,6 +60,8 @@ static ssize_t vector(int fd, struct file *f, const struct iovec *iov, int cnt, 
 
 	if (cnt < 0 || cnt > IOV_MAX)
 		return ON_FILE(f, -EINVAL);
+	if (cnt && bad_pointer(iov))
+		return ON_FILE(f, -EFAULT);
 	if (!out && is_empty(iov, cnt))
 		return ON_FILE(f, 0);
 	return ON_FILE(f, out ? socket_sendmsg(fd, f, &msg, flags) : socket_recvmsg(fd, f, &msg, flags));
@@ -202,9 +205,9 @@ ssize_t wrap_sendto(int fd, const void *buf, size_t n, int flags, const struct s
 ssize_t wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	int err, saved = errno;
-	struct file *f = msg ? sender(fd, msg->msg_name, msg->msg_namelen, &err) : NULL;
+	struct file *f = bad_pointer(msg) ? NULL : sender(fd, msg->msg_name, msg->msg_namelen, &err);
 
-	if (!msg) /* EFAULT */
+	if (bad_pointer(msg)) /* EFAULT, or EBADF */
 		return real_sendmsg(fd, msg, flags);
 	if (err)
 		return result(err, saved);
@@ -214,8 +217,9 @@ ssize_t wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 int wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
 	int err = 0, saved = errno;
-	struct file *f =
-		n ? sender(fd, msgs->msg_hdr.msg_name, msgs->msg_hdr.msg_namelen, &err) : socket_get(fd);
+	struct file *f = n && !bad_pointer(msgs)
+				 ? sender(fd, msgs->msg_hdr.msg_name, msgs->msg_hdr.msg_namelen, &err)
+				 : socket_get(fd);
 
 	if (err)
 		return result(err, saved);
