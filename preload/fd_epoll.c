@@ -299,6 +299,7 @@ static bool has_events(void *arg)
 static int wait_both(struct epoll_set *set, int epfd, struct epoll_event *ev, int max, time_ns deadline,
 		     const sigset_t *mask)
 {
+	bool held SIGNALS_HELD = !mask && signals_hold();
 	struct pollfd kernel[1 + WAIT_SPARE_FDS];
 	struct both_wait w = {.set = set};
 	struct wait_source src = {

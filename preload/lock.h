@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "signal_hold.h"
+
 struct timespec;
 
 struct shm_lock {
@@ -35,13 +37,22 @@ static inline bool shm_trylock(struct shm_lock *l)
 {
 	uint32_t expected = 0;
 
-	return atomic_compare_exchange_strong_explicit(&l->word, &expected, thread_id(), memory_order_acquire,
-						       memory_order_relaxed);
+	signals_hold();
+	if (atomic_compare_exchange_strong_explicit(&l->word, &expected, thread_id(), memory_order_acquire,
+						    memory_order_relaxed))
+		return true;
+	signals_release();
+	return false;
 }
 
+/* No signal handler of the program runs on this thread until the unlock. */
 static inline void shm_lock(struct shm_lock *l)
 {
-	if (!shm_trylock(l))
+	uint32_t expected = 0;
+
+	signals_hold();
+	if (!atomic_compare_exchange_strong_explicit(&l->word, &expected, thread_id(), memory_order_acquire,
+						     memory_order_relaxed))
 		shm_lock_slow(l, thread_id());
 }
 
@@ -49,6 +60,7 @@ static inline void shm_unlock(struct shm_lock *l)
 {
 	if (atomic_exchange_explicit(&l->word, 0, memory_order_release) & (1u << 31))
 		shm_unlock_slow(l);
+	signals_release();
 }
 
 static inline bool shm_lock_is_mine(const struct shm_lock *l)

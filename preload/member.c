@@ -159,6 +159,7 @@ void member_after_fork_child(void)
 
 	/* The instances' locks are the parent's, which gives them back. The others are copies. */
 	insts_locked = 0;
+	signals_forget();
 	thread_id_forget();
 	atomic_store(&fork_lock.word, 0);
 	domain_after_fork_child();

@@ -155,6 +155,7 @@ static int poll_with(struct both *b, unsigned n, time_ns deadline, const sigset_
 
 static int poll_small(struct pollfd *fds, nfds_t n, time_ns deadline, const sigset_t *mask)
 {
+	bool held SIGNALS_HELD = !mask && signals_hold();
 	struct pollfd kernel[SMALL + WAIT_SPARE_FDS];
 	struct file *files[SMALL];
 	struct both b RELEASED = {.fds = fds, .kernel = kernel, .files = files};
@@ -164,6 +165,7 @@ static int poll_small(struct pollfd *fds, nfds_t n, time_ns deadline, const sigs
 
 static int poll_large(struct pollfd *fds, nfds_t n, time_ns deadline, const sigset_t *mask)
 {
+	bool held SIGNALS_HELD = !mask && signals_hold();
 	size_t kernel_bytes = (n + WAIT_SPARE_FDS) * sizeof(struct pollfd);
 	size_t bytes = kernel_bytes + n * sizeof(struct file *);
 	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

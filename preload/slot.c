@@ -156,6 +156,16 @@ void slot_kick(void)
 		kick_owed();
 }
 
+void slot_wake_me(void)
+{
+	uint32_t sleeping = SLOT_SLEEPING;
+	uint64_t one = 1;
+
+	if (mine < SLOT_NONE &&
+	    atomic_compare_exchange_strong(&domain->slots[mine].state, &sleeping, SLOT_WOKEN))
+		real_syscall(SYS_write, domain->slots[mine].fd, (long)&one, sizeof(one), 0, 0, 0);
+}
+
 void slot_sleep_begin(unsigned slot)
 {
 	/* Sequentially consistent, as slot_wake()'s load is: see slot.h. */

@@ -81,6 +81,9 @@ bool slot_wake_one(struct slot_set *s);
 
 void slot_kick(void);
 
+/* Ends the calling thread's own sleep, about to begin; for a signal handler. */
+void slot_wake_me(void);
+
 /* The sleeper's side. readable: the sleep found the slot's eventfd readable. */
 void slot_sleep_begin(unsigned slot);
 void slot_sleep_end(unsigned slot, bool readable);

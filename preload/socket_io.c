@@ -28,9 +28,7 @@ int socket_block(struct file *f, int fd, uint32_t mask, time_ns timeo, int flags
 	if (!*deadline)
 		*deadline = timeo ? inst_clock() + timeo : TIME_NEVER;
 	err = wait_file(f, fd, mask, *deadline);
-	if (err == -EINTR && !timeo && signal_restarts())
-		return 0;
-	return err;
+	return err == -EINTR && !timeo && signal_restarts() ? -RESTART_CALL : err;
 }
 
 /* Length of a vector, or -EINVAL, -EMSGSIZE, -EFAULT as Linux checks it. `touched`: its memory will be used.

@@ -21,12 +21,9 @@
 /*
  * The stack had nothing to give or no room: waits for one of `mask`, unless the call may not block. `timeo`
  * is SO_RCVTIMEO or SO_SNDTIMEO; *deadline is 0 at the first wait of a call and kept by it. Returns 0 (try
- * again), -EAGAIN or -EINTR.
+ * again), -EAGAIN, -EINTR or -RESTART_CALL.
  */
 int socket_block(struct file *f, int fd, uint32_t mask, time_ns timeo, int flags, time_ns *deadline);
-
-/* After a signal handler ran: would Linux restart the call (SA_RESTART)? signal_restart.c */
-bool signal_restarts(void);
 
 /* A stack socket for candidate `fd`, under construction; socket_adopt.c. */
 struct adoption {

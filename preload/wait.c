@@ -281,7 +281,8 @@ static int sleep_once(struct waiter *w, time_ns now, time_ns deadline)
 	join(w);
 	n = add_own_fds(w, fds, src->n_kernel, now, &until, &quiet);
 	slot_kick();
-	if (quiet && !src->ready(src->arg))
+	/* A signal that comes later ends the sleep by the wake fd: slot_wake_me(). */
+	if (quiet && !src->ready(src->arg) && !signal_hold.put_off)
 		r = sleep_in_kernel(w, fds, n, until);
 	for (unsigned i = 0; i < domain->n_insts; i++)
 		if (w->roles & (1u << i))
@@ -321,6 +322,7 @@ int wait_for(struct wait_source *src, time_ns deadline)
 	struct waiter w = {.src = src, .slot = SLOT_NONE};
 	time_ns now = inst_clock(), started = now, spin_ns = src->no_spin ? 0 : spin_time();
 	time_ns spin_until = now + spin_ns, spun = 0, before;
+	unsigned seen = signal_hold.seen;
 	int saved = errno, r;
 
 	batch = 0;
@@ -334,8 +336,8 @@ int wait_for(struct wait_source *src, time_ns deadline)
 			break;
 		before = now;
 		now = inst_clock();
-		r = 0;
-		if (now >= deadline)
+		r = signals_interrupt(seen) ? -EINTR : 0;
+		if (r < 0 || now >= deadline)
 			break;
 		if (!got && !w.slept)
 			spun += now - before;

@@ -228,7 +228,8 @@ int wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 
 ssize_t wrap_sendfile(int out_fd, int in_fd, off_t *offset, size_t count)
 {
-	struct file *f = socket_get(out_fd);
+	int fd = out_fd;
+	struct file *f = socket_get(fd);
 
 	if (f)
 		return ON_FILE(f, socket_sendfile(out_fd, f, in_fd, offset, count));

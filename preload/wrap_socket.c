@@ -48,7 +48,7 @@ int wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	if (inside || !socket_concerns(fd))
 		return real_connect(fd, addr, len);
-	return RESULT(socket_connect(fd, addr, len));
+	return RESULT_RESTARTED(socket_connect(fd, addr, len));
 }
 WRAP_ALIAS(__connect, connect)
 

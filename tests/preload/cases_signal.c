@@ -4,6 +4,7 @@
  *
  * A signal that must find the call already blocked comes from an interval timer that fires until it does.
  */
+#include <setjmp.h>
 #include <sys/time.h>
 
 #include "diff.h"
@@ -301,4 +302,222 @@ CASE(timeout, poll_select_epoll)
 	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
 	R(epoll_wait(ep, &ev, 1, 20));
 	R(epoll_wait(ep, &ev, 1, 0));
+}
+
+/* ---- handlers that call into sockets while the thread is in one, or never come back ---- */
+
+static int echo_fd;
+static volatile sig_atomic_t rounds;
+
+static void handler_uses_sockets(int sig)
+{
+	struct pollfd pf = {.fd = echo_fd, .events = POLLOUT};
+	int copy;
+
+	(void)sig;
+	rounds++;
+	send(echo_fd, "", 0, MSG_DONTWAIT);
+	poll(&pf, 1, 0);
+	copy = dup(echo_fd);
+	close(copy);
+	copy = socket(AF_INET, SOCK_STREAM, 0);
+	bind_to(copy, OWN_ADDR, PORT(1));
+	close(copy);
+}
+
+/* Every call of the program is interrupted somewhere, most of them inside. */
+CASE(signal, handler_anywhere)
+{
+	struct sigaction sa = {.sa_handler = handler_uses_sockets, .sa_flags = SA_RESTART};
+	struct itimerval t = {{0, 200}, {0, 200}};
+	int p, fd = tcp_pair(&p), ep = epoll_create1(0);
+	struct epoll_event ev = {.events = EPOLLIN};
+	char buf[100];
+
+	echo_fd = fd;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+	while (rounds < 1000) {
+		struct pollfd pf = {.fd = fd, .events = POLLOUT};
+
+		epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+		recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		send(fd, "", 0, 0);
+		poll(&pf, 1, 0);
+		epoll_wait(ep, &ev, 1, 0);
+		epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL);
+		close(dup(fd));
+	}
+	ticks(false);
+	R(send(fd, "done", 4, 0));
+	say("peer got %s", peer_recv(p, 4));
+}
+
+static sigjmp_buf out;
+
+static void jump_out(int sig)
+{
+	siglongjmp(out, sig);
+}
+
+static void left_by_a_jump(int flags)
+{
+	struct sigaction sa = {.sa_handler = jump_out, .sa_flags = flags};
+	int p, fd = tcp_pair(&p);
+
+	sigaction(SIGALRM, &sa, NULL);
+	if (sigsetjmp(out, 1) == 0) {
+		ualarm(20000, 0);
+		recv(fd, &(char){0}, 1, 0);
+	}
+	say("back");
+	peer_send(p, "x", 1);
+	R(recv(fd, &(char){0}, 1, 0));
+	R(close(fd));
+	peer_say_recv(p, 1);
+}
+
+CASE(signal, jump_out_of_recv)
+{
+	left_by_a_jump(0);
+}
+
+CASE(signal, jump_out_of_restarting_recv)
+{
+	left_by_a_jump(SA_RESTART);
+}
+
+CASE(signal, jump_out_of_poll_and_epoll)
+{
+	int p, fd = tcp_pair(&p), ep = epoll_create1(0);
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct pollfd pf = {.fd = fd, .events = POLLIN};
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+	signal(SIGALRM, jump_out);
+	if (sigsetjmp(out, 1) == 0) {
+		ualarm(20000, 0);
+		poll(&pf, 1, -1);
+	}
+	say("back from poll");
+	if (sigsetjmp(out, 1) == 0) {
+		ualarm(20000, 0);
+		epoll_wait(ep, &ev, 1, -1);
+	}
+	say("back from epoll_wait");
+	R(close(fd));
+	peer_say_recv(p, 1);
+}
+
+static void jump_busy(int sig)
+{
+	(void)sig;
+	rounds++;
+	siglongjmp(out, 1);
+}
+
+/* Jumps from wherever the call is; what it held must not stay held. */
+CASE(signal, jump_from_anywhere)
+{
+	struct sigaction sa = {.sa_handler = jump_busy};
+	struct itimerval t = {{0, 200}, {0, 200}};
+	int p, fd = tcp_pair(&p);
+	char buf[100];
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &t, NULL);
+	sigsetjmp(out, 1);
+	while (rounds < 1000) {
+		recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		send(fd, "", 0, 0);
+	}
+	ticks(false);
+	R(send(fd, "done", 4, 0));
+	say("peer got %s", peer_recv(p, 4));
+}
+
+static void no_restart(int sig)
+{
+	(void)sig;
+}
+
+/* What counts is the flag of the signal that came, not those of others. */
+CASE(signal, restart_is_per_signal)
+{
+	struct sigaction other = {.sa_handler = no_restart};
+	int p, fd = tcp_pair(&p);
+	char c;
+
+	sigaction(SIGUSR1, &other, NULL);
+	answer_slot = p;
+	ticking(SA_RESTART);
+	R(recv(fd, &c, 1, 0));
+	ticks(false);
+	peer_end();
+	other.sa_flags = SA_RESTART;
+	sigaction(SIGUSR2, &other, NULL);
+	answer_slot = -1;
+	ticking(0);
+	R(recv(fd, &c, 1, 0));
+}
+
+static void close_in_handler(int sig)
+{
+	(void)sig;
+	close(handler_fd);
+}
+
+CASE(signal, closed_by_the_handler_then_restarted)
+{
+	struct sigaction sa = {.sa_handler = close_in_handler, .sa_flags = SA_RESTART};
+	int p, fd = tcp_pair(&p);
+
+	handler_fd = fd;
+	sigaction(SIGALRM, &sa, NULL);
+	ticks(true);
+	R(recv(fd, &(char){0}, 1, 0));
+	ticks(false);
+	peer_say_recv(p, 1);
+}
+
+static int info_code, info_value;
+
+static void with_info(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	info_code = info->si_code;
+	info_value = info->si_value.sival_int;
+}
+
+CASE(signal, what_was_set_is_given_back)
+{
+	struct sigaction sa = {.sa_sigaction = with_info, .sa_flags = SA_SIGINFO | SA_RESTART}, old;
+	sighandler_t before;
+
+	sigaddset(&sa.sa_mask, SIGHUP);
+	R(sigaction(SIGUSR1, &sa, NULL));
+	R(sigaction(SIGUSR1, NULL, &old));
+	say("same %d flags %x mask %d %d", old.sa_sigaction == with_info, old.sa_flags & ~0x04000000,
+	    sigismember(&old.sa_mask, SIGHUP), sigismember(&old.sa_mask, SIGINT));
+	R(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 42}));
+	say("code is queue %d value %d", info_code == SI_QUEUE, info_value);
+	before = signal(SIGUSR2, count_hit);
+	say("was default %d", before == SIG_DFL);
+	before = signal(SIGUSR2, SIG_IGN);
+	say("was ours %d", before == count_hit);
+	before = signal(SIGUSR2, SIG_DFL);
+	say("was ignored %d", before == SIG_IGN);
+	sa = (struct sigaction){.sa_handler = count_hit, .sa_flags = (int)SA_RESETHAND};
+	R(sigaction(SIGUSR2, &sa, NULL));
+	raise(SIGUSR2);
+	R(sigaction(SIGUSR2, NULL, &old));
+	say("hits %d, default again %d", hits, old.sa_handler == SIG_DFL);
+	R(sigaction(SIGKILL, &sa, NULL));
+	R(sigaction(0, &sa, NULL));
+	R(sigaction(65, NULL, &old));
+	say("%d", signal(SIGKILL, count_hit) == SIG_ERR);
+	before = signal(SIGALRM, count_hit);
+	R(sigaction(SIGALRM, NULL, &old));
+	say("restarts %d", (old.sa_flags & SA_RESTART) != 0);
 }
