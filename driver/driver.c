@@ -174,6 +174,15 @@ uint32_t driver_pool_mbufs(const struct driver_port *port)
 	return port->cfg.mbufs;
 }
 
+unsigned driver_ifindex(const struct driver_port *port)
+{
+	struct ifinfo info;
+	bool in_kernel = port->link.kind == LINK_TAP || port->link.kind == LINK_AF_PACKET ||
+			 port->link.kind == LINK_AF_XDP;
+
+	return in_kernel && !ifconf_get(port->link.target, &info) ? info.index : 0;
+}
+
 size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
 {
 	const struct netdev_caps *c = &port->dev.caps;

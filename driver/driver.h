@@ -51,6 +51,9 @@ struct netdev *driver_netdev(struct driver_port *port);
 struct rte_mempool *driver_pool(struct driver_port *port);
 uint32_t driver_pool_mbufs(const struct driver_port *port);
 
+/* The index that the link's interface has in the kernel, 0 when it has none there. */
+unsigned driver_ifindex(const struct driver_port *port);
+
 /* "tap:shunt0, checksum+tso, 1 queue, 32768 buffers of 2 KB without hugepages": for the start line. */
 size_t driver_describe(const struct driver_port *port, char *buf, size_t len);
 

@@ -50,7 +50,8 @@ struct domain {
 	_Atomic uint64_t reap_at; /* inst_clock() when dead members are next looked for */
 	struct inst_clock_base clock;
 	struct inst insts[DOMAIN_INSTS_MAX];
-	int kick_fd; /* an eventfd that is always readable: fd_epoll.c */
+	unsigned ifindex; /* of the link's interface in the kernel, 0: none */
+	int kick_fd;      /* an eventfd that is always readable: fd_epoll.c */
 	struct slot slots[SLOTS_MAX];
 	struct shm_pool files, sets, watches;
 	struct member members[DOMAIN_MEMBERS_MAX];

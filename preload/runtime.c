@@ -224,6 +224,8 @@ static int start(void)
 	if (!err)
 		err = make_stacks(&s);
 	if (!err)
+		domain->ifindex = driver_ifindex(s.port);
+	if (!err)
 		err = probe_addresses(&s);
 	if (!err) {
 		err = domain_publish(s.stacks, s.dev, s.n_stacks);

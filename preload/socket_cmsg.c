@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "domain.h"
 #include "socket_priv.h"
 
 struct control {
@@ -65,10 +66,16 @@ static void put_timestamp(struct control *c, uint32_t want, const struct sock_re
 		put(c, SOL_SOCKET, SCM_TIMESTAMP, &tv, sizeof(tv));
 }
 
+/* Programs look up the name, and drop what came from nowhere. */
+static unsigned ifindex(void)
+{
+	return domain ? domain->ifindex : 0;
+}
+
 static void put_ip4(struct control *c, uint32_t want, const struct sock *so,
 		    const struct sock_recv_info *info)
 {
-	struct in_pktinfo pi = {.ipi_ifindex = 0,
+	struct in_pktinfo pi = {.ipi_ifindex = (int)ifindex(),
 				.ipi_spec_dst.s_addr = ip_addr_to_v4(&info->to),
 				.ipi_addr.s_addr = ip_addr_to_v4(&info->to)};
 	struct sockaddr_in orig = {.sin_family = AF_INET,
@@ -88,7 +95,7 @@ static void put_ip4(struct control *c, uint32_t want, const struct sock *so,
 
 static void put_ip6(struct control *c, uint32_t want, const struct sock_recv_info *info)
 {
-	struct in6_pktinfo pi = {.ipi6_ifindex = 0};
+	struct in6_pktinfo pi = {.ipi6_ifindex = ifindex()};
 	int hops = info->ttl, class = info->tos;
 
 	memcpy(&pi.ipi6_addr, &info->to, sizeof(pi.ipi6_addr));

@@ -3,6 +3,8 @@
  * cases_udp.c - datagrams: connected and not, truncation, errors by ICMP, sizes up to fragments, ancillary
  * data
  */
+#include <net/if.h>
+
 #include "diff.h"
 
 static struct sockaddr_in peer_at(int port)
@@ -293,6 +295,25 @@ CASE(udp, pktinfo)
 		say("level %d type %d length %zu to %s", c->cmsg_level, c->cmsg_type, (size_t)c->cmsg_len,
 		    inet_ntop(AF_INET, &i->ipi_addr, ip, sizeof(ip)));
 	}
+}
+
+/* dnsmasq and others look up the interface that a datagram came by. */
+CASE(udp, pktinfo_names_an_interface)
+{
+	int fd = udp_bound(PORT(0)), p = peer_udp(PORT(1));
+	char data[16], control[64], name[IF_NAMESIZE];
+	struct iovec v = {data, sizeof(data)};
+	struct msghdr m = {NULL, 0, &v, 1, control, sizeof(control), 0};
+	struct cmsghdr *h;
+	struct in_pktinfo pi;
+
+	R(set_int(fd, IPPROTO_IP, IP_PKTINFO, 1));
+	peer_sendto(p, PORT(0), "x", 1);
+	R(recvmsg(fd, &m, 0));
+	h = CMSG_FIRSTHDR(&m);
+	NEED(h && h->cmsg_type == IP_PKTINFO);
+	memcpy(&pi, CMSG_DATA(h), sizeof(pi));
+	say("has a name %d", if_indextoname((unsigned)pi.ipi_ifindex, name) != NULL);
 }
 
 CASE(udp, fionread_is_first_datagram)
