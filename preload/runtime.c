@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -270,6 +271,12 @@ static void note_pid(void)
 /* Not in a vfork child: it has its parent's memory, but would open the device for itself. */
 void runtime_before_drop(void)
 {
+	/*
+	 * A thread that keeps its capabilities may change its groups after its user; other threads do not
+	 * keep them, and glibc aborts when only some of the threads may (nptl(7)).
+	 */
+	if (prctl(PR_GET_KEEPCAPS))
+		return;
 	if (!inside && !geteuid() && own_pid == getpid() && runtime_wanted())
 		runtime_start();
 }

@@ -2,8 +2,11 @@
 /*
  * cases_fork.c - connections and listeners across fork and exec
  */
+#include <linux/capability.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "diff.h"
 
@@ -446,6 +449,22 @@ CASE(privileges, setresuid_in_a_daemon)
 	}
 	waitpid(pid, &status, 0);
 	say("status %d", status);
+}
+
+/* What setpriv(1) does. */
+CASE(privileges, groups_after_the_user_with_kept_capabilities)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	R(prctl(PR_SET_KEEPCAPS, 1));
+	R(setresuid(65534, 65534, 65534));
+	NEED(syscall(SYS_capget, &head, data) == 0);
+	data[0].effective = data[0].permitted;
+	data[1].effective = data[1].permitted;
+	R(syscall(SYS_capset, &head, data));
+	R(setresgid(65534, 65534, 65534));
+	say("%d %d", getuid(), getgid());
 }
 
 CASE(privileges, effective_user_comes_back)
