@@ -82,7 +82,7 @@ static void grow_window(struct tcp_conn *c, const struct tcp_acked *a)
 		.rtt_ns = a->has_rtt && !a->retrans_acked ? a->rtt_ns : 0,
 		.srtt_ns = c->rtt.srtt_ns,
 		.min_rtt_ns = c->rtt.min_ns,
-		.acked_bytes = a->cumulative,
+		.acked_bytes = a->delivered,
 		.in_flight_bytes = a->prior_in_flight,
 		.cwnd_limited = (c->flags & CONN_F_CWND_LIMITED) ||
 				(slow_start && 2 * a->prior_in_flight > c->cc.cwnd),

@@ -337,3 +337,28 @@ Test(tcp_sack, retransmission_of_the_head_restarts_the_timeout)
 	expect_silence_until_ms(&k, k.now / NS_PER_MS + 60000);
 	cr_assert_eq(tcp_kit_counter(&k, tcp_rto), 0);
 }
+
+/* RFC 5681, 3.1: the window grows by what this ACK says arrived, not by what earlier SACKs said. */
+Test(tcp_sack, ack_over_sacked_data_after_a_timeout_opens_the_window_slowly)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 10000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:10000"));
+	expect_tx(&k, SEG(.flags = "A", .len = 1000)); /* lost again */
+	tcp_kit_app_writes(&k, 30000);
+	tcp_kit_drop_tx(&k);
+	while (tcp_kit_counter(&k, tcp_rto) == 0)
+		advance_ms(&k, 10);
+	tcp_kit_drop_tx(&k);
+	cr_assert_eq(tcp_kit_info(&k).tcpi_snd_cwnd, 1);
+	tcp_kit_rx(&k, SEG(.ack = 10000, .flags = "A"));
+	cr_assert_leq(tcp_kit_info(&k).tcpi_snd_cwnd, 2, "cwnd went to %u", tcp_kit_info(&k).tcpi_snd_cwnd);
+	tcp_kit_drop_tx(&k);
+	for (unsigned i = 0; i < 40; i++) {
+		tcp_kit_rx(&k,
+			   SEG(.ack = 11000 + i * 1000 <= 40000 ? 11000 + i * 1000 : 40000, .flags = "A"));
+		tcp_kit_drop_tx(&k);
+	}
+}
