@@ -172,6 +172,13 @@ static void persist_fired(struct tcp_conn *c)
 		give_up(c);
 		return;
 	}
+	/* RFC 6429: nor does a peer that answers, but never opens its window, keep what nobody owns any more
+	 */
+	if (c->so.orphan && tcp_rtt_timeout(&c->rtt) == TCP_RTO_MAX_NS) {
+		COUNT(c->so.stack, tcp_timeouts);
+		tcp_abort(c, ETIMEDOUT);
+		return;
+	}
 	if (c->recover.probes < UINT8_MAX)
 		c->recover.probes++;
 	if (tcp_out_window_probe(c)) {

@@ -273,3 +273,22 @@ Test(tcp_window, peer_whose_window_is_smaller_than_a_segment_is_fed_without_wait
 	}
 	expect_silence(&k);
 }
+
+/* Linux: a connection that no program owns any more waits for a window only until the probes are 120 s apart.
+ */
+Test(tcp_window, closed_socket_does_not_wait_for_a_window_for_ever)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = SEG_WIN_ZERO));
+	tcp_kit_close(&k);
+	while (k.now < 3600 * NS_PER_SEC && stack_undelivered(k.st)) {
+		advance_ms(&k, 1000);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+			if (!strchr(f->flags, 'R'))
+				tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = SEG_WIN_ZERO));
+	}
+	cr_assert_lt(k.now, 600 * NS_PER_SEC, "still there after %lu s", (unsigned long)(k.now / NS_PER_SEC));
+	cr_assert_gt(k.now, 150 * NS_PER_SEC);
+	tcp_kit_drop_tx(&k);
+}
