@@ -105,7 +105,10 @@ static inline bool stack_may_hold(const struct stack *st, uint32_t more)
 	return st->held_mbufs + more <= st->hold_max;
 }
 
-/* The same for what programs write: less, so that writers whose peers read nothing leave room to receive. */
+/*
+ * The same for what programs write and for data out of order: less, so that writers whose peers read nothing,
+ * and holes that nobody fills, leave room to receive.
+ */
 static inline bool stack_may_write(const struct stack *st, uint32_t more)
 {
 	return st->held_mbufs + more <= st->hold_max - st->hold_max / 4;

@@ -164,6 +164,19 @@ void tcp_reasm_duplicate(struct tcp_conn *c, uint32_t start, uint32_t end)
 	c->flags |= CONN_F_DSACK;
 }
 
+/*
+ * Is there room for one more? What is queued counts with its whole buffer here, as Linux's truesize does, or
+ * tiny segments with holes between them would take thousands. Full windows of segments above COPY_BELOW stay
+ * below the limit. Data in order has the last part of the pool for itself.
+ */
+static bool has_room(const struct tcp_conn *c)
+{
+	const struct tcp_reasm *q = &c->reasm;
+	uint64_t mem = (uint64_t)q->count * rte_pktmbuf_data_room_size(c->so.stack->cfg.pool);
+
+	return q->count < TCP_REASM_MAX && mem < 4ULL * c->so.rcvbuf_bytes && stack_may_write(c->so.stack, 1);
+}
+
 void tcp_reasm_insert(struct tcp_conn *c, struct rte_mbuf *list, bool fin)
 {
 	struct tcp_reasm *q = &c->reasm;
@@ -174,7 +187,7 @@ void tcp_reasm_insert(struct tcp_conn *c, struct rte_mbuf *list, bool fin)
 
 		if (!next && fin)
 			pkt_meta(list)->flags |= TCP_M_FIN;
-		if (q->count >= TCP_REASM_MAX || !stack_may_hold(c->so.stack, 1)) {
+		if (!has_room(c)) {
 			COUNT(c->so.stack, tcp_ofo_dropped);
 			rte_pktmbuf_free_seg(list);
 		} else {

@@ -142,3 +142,32 @@ Test(tcp_full, listening_again_after_a_reset_keeps_no_buffer)
 	tcp_kit_poll(&k);
 	tcp_kit_drop_tx(&k);
 }
+
+/* Data ahead of a hole may never become useful: it leaves a part of the buffers to data in order. */
+Test(tcp_full, out_of_order_data_leaves_buffers_to_data_in_order)
+{
+	KIT(k);
+	struct sock *first, *other[20];
+
+	tcp_kit_established(&k, .mss = 1000, .mbufs = 512, .backlog = 32);
+	first = k.so;
+	for (unsigned i = 0; i < 20; i++) {
+		tcp_kit_peer_connects(&k, i + 1);
+		cr_assert_eq(sock_accept(k.listener, &other[i]), 0);
+	}
+	for (unsigned n = 1; n < 60; n++)
+		for (unsigned i = 0; i < 20; i++) {
+			tcp_kit_rx(&k, SEG(.flow = i + 1, .seq = n * 600, .flags = "A", .len = 550));
+			tcp_kit_drop_tx(&k);
+		}
+	cr_assert_gt(tcp_kit_counter(&k, tcp_ofo_dropped), 0, "512 buffers were enough for 1180 segments?");
+	k.so = first;
+	for (unsigned n = 0; n < 20; n++)
+		tcp_kit_rx(&k, SEG(.seq = n * 1000, .flags = "PA", .len = 1000));
+	tcp_kit_app_reads(&k, 20000);
+	tcp_kit_drop_tx(&k);
+	for (unsigned i = 0; i < 20; i++)
+		sock_close(other[i]);
+	tcp_kit_poll(&k);
+	tcp_kit_drop_tx(&k);
+}

@@ -3,6 +3,7 @@
  * test_hostile.c - frames that lie: dropped and counted, and the connection beside them goes on
  */
 #include <criterion/criterion.h>
+#include <rte_mempool.h>
 
 #include "tests/kit/tcp_kit.h"
 
@@ -246,4 +247,17 @@ Test(tcp_hostile, timestamp_of_a_segment_with_a_wrong_ack_is_not_taken)
 	tcp_kit_rx(&k, SEG(.ack = -200000, .flags = "PA", .opts = "nop,nop,TS val 2000000000 ecr 0"));
 	tcp_kit_drop_tx(&k);
 	still_works(&k);
+}
+
+/* Each hole costs a whole packet buffer: a connection may take about what its receive buffer is worth. */
+Test(tcp_hostile, tiny_holes_cost_no_more_than_the_receive_buffer)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .mbufs = 8192);
+	for (unsigned i = 1; i < 20000; i++) {
+		tcp_kit_rx(&k, SEG(.seq = i * 2, .flags = "A", .len = 1));
+		tcp_kit_drop_tx(&k);
+	}
+	cr_assert_lt(rte_mempool_in_use_count(k.pool), 400, "%u buffers", rte_mempool_in_use_count(k.pool));
+	cr_assert_gt(tcp_kit_counter(&k, tcp_ofo_dropped), 0);
 }
