@@ -6,9 +6,9 @@
  * become one chain, without a copy. pkt_meta: seq is the offset, len the payload bytes, next the list.
  *
  * What an attacker can take is bounded: FRAG_PIECES_MAX fragments of a datagram, cfg.max_fragments datagrams
- * (the oldest gives way: genuine ones complete within a round trip), the instance's limit of held buffers,
- * FRAG_TIMEOUT. A fragment that overlaps another kills its datagram (RFC 5722 for IPv6, Linux for IPv4 too);
- * one that came before, exactly or wholly, is ignored.
+ * (the oldest gives way: genuine ones complete within a round trip), an eighth of the instance's limit of
+ * held buffers, FRAG_TIMEOUT. A fragment that overlaps another kills its datagram (RFC 5722 for IPv6, Linux
+ * for IPv4 too); one that came before, exactly or wholly, is ignored.
  */
 #include "frag.h"
 
@@ -42,6 +42,7 @@ struct frag_entry {
 struct frag_table {
 	struct frag_entry *free, *oldest, *newest;
 	uint32_t hash_mask;
+	uint32_t held; /* mbufs in all entries */
 	struct frag_entry **buckets;
 	struct frag_entry *entries;
 };
@@ -92,8 +93,10 @@ static struct rte_mbuf *entry_free(struct stack *st, struct frag_entry *e)
 	struct frag_entry **p = bucket_of(st, &e->key);
 	struct rte_mbuf *first = e->first;
 
-	for (struct rte_mbuf *m = first; m != NULL; m = pkt_meta(m)->next)
+	for (struct rte_mbuf *m = first; m != NULL; m = pkt_meta(m)->next) {
 		st->held_mbufs -= m->nb_segs;
+		t->held -= m->nb_segs;
+	}
 	timer_cancel(&st->wheel, &e->timer);
 	while (*p != e)
 		p = &(*p)->hash_next;
@@ -165,6 +168,17 @@ void frag_fini(struct stack *st)
 {
 	while (st->frag->oldest)
 		entry_drop(st, st->frag->oldest);
+}
+
+/* Like Linux's ipfrag_high_thresh: an eighth of what sockets may hold. The oldest datagram gives way. */
+static void make_room(struct stack *st, unsigned mbufs)
+{
+	struct frag_table *t = st->frag;
+
+	while (t->oldest && t->held + mbufs > RTE_MAX(st->hold_max / 8, (uint32_t)FRAG_PIECES_MAX)) {
+		COUNT(st, ip_frags_full);
+		entry_drop(st, t->oldest);
+	}
 }
 
 enum verdict { PIECE_TAKEN, PIECE_DUPLICATE, PIECE_BAD };
@@ -242,10 +256,12 @@ struct rte_mbuf *frag_input(struct stack *st, struct rte_mbuf *m, unsigned hdr_l
 	uint32_t off = (field & RTE_IPV4_HDR_OFFSET_MASK) * 8u;
 	uint32_t len = m->pkt_len - hdr_len;
 	bool last = !(field & RTE_IPV4_HDR_MF_FLAG);
-	struct frag_entry *e = entry_find(st, &key);
+	struct frag_entry *e;
 	enum verdict verdict = PIECE_BAD;
 
 	COUNT(st, ip_frags_rx);
+	make_room(st, m->nb_segs);
+	e = entry_find(st, &key);
 	if (!stack_may_hold(st, m->nb_segs) || (e != NULL && e->pieces == FRAG_PIECES_MAX)) {
 		COUNT(st, ip_frags_full);
 		rte_pktmbuf_free(m);
@@ -267,6 +283,7 @@ struct rte_mbuf *frag_input(struct stack *st, struct rte_mbuf *m, unsigned hdr_l
 		return NULL;
 	}
 	st->held_mbufs += m->nb_segs;
+	st->frag->held += m->nb_segs;
 	if (e->total == 0 || e->received != e->total)
 		return NULL;
 	return join(st, entry_free(st, e));

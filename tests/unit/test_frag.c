@@ -268,3 +268,21 @@ Test(frag, random_cuts_and_orders)
 	cr_assert_eq(ip_kit_counter(&k, "udp_rx"), whole);
 	cr_assert_gt(whole, 100);
 }
+
+/* Datagrams that are never completed take a small part of the buffers, and a true one still gets through. */
+Test(frag, flood_leaves_the_buffers_to_others)
+{
+	IP_KIT(k);
+	struct sock *so = ip_kit_udp(&k, "0.0.0.0", 1000);
+	struct datagram *d = datagram_new(&k, 60000);
+
+	for (uint16_t id = 0; id < 200; id++)
+		for (uint32_t off = 0; off < 800; off += 8)
+			rx_part(&k, d, off, 8, id);
+	cr_assert_leq(k.st->held_mbufs, k.st->hold_max / 8);
+	cr_assert_gt(ip_kit_counter(&k, "ip_frags_full"), 0);
+	for (uint32_t off = 0; off < d->len; off += 1480)
+		rx_part(&k, d, off, 1480, 5000);
+	static uint8_t buf[65536];
+	cr_assert_eq(ip_kit_recv(so, buf, sizeof(buf), 0), 60000);
+}
