@@ -355,7 +355,7 @@ static void host_sends(struct sim *s, unsigned i)
 		for (unsigned k = 0; k < n; k++) {
 			if (s->cfg->trace)
 				trace_frame(s, i, pkts[k]);
-			sim_link_send(&s->link[i], pkts[k], s->now);
+			sim_link_send(&s->link[i], &s->link[!i], pkts[k], s->now);
 		}
 	while (stack_next_woken(s->host[i].st, &wake))
 		;

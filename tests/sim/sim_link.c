@@ -8,6 +8,8 @@
 #include <string.h>
 #include <rte_mbuf.h>
 
+#include "tests/kit/seg.h"
+
 struct sim_frame {
 	time_ns at;
 	uint64_t order;
@@ -125,19 +127,62 @@ static void enqueue(struct sim_link *l, const struct rte_mbuf *m, time_ns at)
 	heap_push(l, f);
 }
 
-void sim_link_send(struct sim_link *l, struct rte_mbuf *m, time_ns now)
+static bool is_arp(const struct rte_mbuf *m)
+{
+	const uint8_t *type = rte_pktmbuf_mtod_offset(m, const uint8_t *, 12);
+
+	return type[0] == 8 && type[1] == 6;
+}
+
+/* "Fragmentation needed" (RFC 1191) from the router to the sender of `m`, which has DF set as all TCP here.
+ */
+static void too_big(struct sim_link *l, struct sim_link *back, const struct rte_mbuf *m, time_ns now)
+{
+	enum { QUOTE = 28, LEN = 14 + 20 + 8 + QUOTE };
+	const uint8_t *in = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct sim_frame *f = malloc(sizeof *f + LEN);
+	uint8_t *ip = f->bytes + 14, *icmp = ip + 20;
+	uint16_t sum;
+
+	memset(f->bytes, 0, LEN);
+	memcpy(f->bytes, in + 6, 6);
+	memcpy(f->bytes + 6, in, 6);
+	f->bytes[12] = 8;
+	ip[0] = 0x45, ip[3] = LEN - 14, ip[8] = 64, ip[9] = 1;
+	memcpy(ip + 12, in + 14 + 16, 4); /* as if from the peer: the network has no other host */
+	memcpy(ip + 16, in + 14 + 12, 4);
+	sum = kit_checksum(ip, 20, 0);
+	ip[10] = (uint8_t)(sum >> 8), ip[11] = (uint8_t)sum;
+	icmp[0] = 3, icmp[1] = 4;
+	icmp[6] = (uint8_t)(l->cfg.narrow_mtu >> 8), icmp[7] = (uint8_t)l->cfg.narrow_mtu;
+	memcpy(icmp + 8, in + 14, QUOTE);
+	sum = kit_checksum(icmp, 8 + QUOTE, 0);
+	icmp[2] = (uint8_t)(sum >> 8), icmp[3] = (uint8_t)sum;
+	f->len = LEN;
+	f->at = now + l->cfg.delay;
+	f->order = back->order++;
+	heap_push(back, f);
+	l->too_big++;
+}
+
+void sim_link_send(struct sim_link *l, struct sim_link *back, struct rte_mbuf *m, time_ns now)
 {
 	time_ns start = l->wire_free > now ? l->wire_free : now;
 	uint64_t bps = l->cfg.bits_per_s;
 
 	l->frames++;
+	if (l->cfg.narrow_mtu && now >= l->cfg.narrow_at && m->pkt_len > 14u + l->cfg.narrow_mtu) {
+		too_big(l, back, m, now);
+		rte_pktmbuf_free(m);
+		return;
+	}
 	if (bps && (start - now) * (bps / 1000) / (8 * NS_PER_SEC / 1000) > l->cfg.queue_bytes) {
 		l->lost++;
 		rte_pktmbuf_free(m);
 		return;
 	}
 	l->wire_free = start + (bps ? m->pkt_len * 8ULL * NS_PER_SEC / bps : 0);
-	if (chance(l, l->cfg.loss)) {
+	if (chance(l, l->cfg.loss) && !is_arp(m)) {
 		l->lost++;
 	} else {
 		enqueue(l, m, l->wire_free + l->cfg.delay);

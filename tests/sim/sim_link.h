@@ -4,7 +4,7 @@
  *
  * Frames are copied on entry (a real wire does not hold the sender's buffers) and come out at their own
  * instants. ARP is never corrupted: its only protection on a real link is the Ethernet FCS, which is not
- * played here.
+ * played here. Nor is it lost by chance, because three losses in a row are "no route to host".
  */
 #ifndef TESTS_SIM_LINK_H
 #define TESTS_SIM_LINK_H
@@ -34,6 +34,10 @@ struct sim_link_config {
 	/* chances in 1/10000 */
 	uint32_t loss, reorder, duplicate, corrupt;
 	time_ns reorder_delay; /* at most so much later */
+	/* From `narrow_at` on a router in the middle takes IP packets of `narrow_mtu` bytes at most (0:
+	 * never) */
+	time_ns narrow_at;
+	uint16_t narrow_mtu;
 };
 
 struct sim_frame;
@@ -45,14 +49,14 @@ struct sim_link {
 	struct sim_frame **heap;
 	uint32_t n, room;
 	uint64_t order; /* of frames with the same instant */
-	uint64_t frames, lost, reordered, duplicated, corrupted;
+	uint64_t frames, lost, reordered, duplicated, corrupted, too_big;
 };
 
 void sim_link_init(struct sim_link *l, const struct sim_link_config *cfg, uint64_t seed);
 void sim_link_fini(struct sim_link *l);
 
-/* Takes the mbuf. */
-void sim_link_send(struct sim_link *l, struct rte_mbuf *m, time_ns now);
+/* Takes the mbuf. `back` is the other direction, by which a router's ICMP answers. */
+void sim_link_send(struct sim_link *l, struct sim_link *back, struct rte_mbuf *m, time_ns now);
 
 /* When the next frame arrives; TIME_NEVER when none is under way. */
 time_ns sim_link_next(const struct sim_link *l);

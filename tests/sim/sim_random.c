@@ -12,10 +12,24 @@
 
 #include "sim.h"
 
-enum profile { CLEAN, LOSSY, REORDERING, CORRUPTING, SLOW_AND_LONG, EVERYTHING, ABORTING, PROFILES };
+enum profile {
+	CLEAN,
+	LOSSY,
+	REORDERING,
+	CORRUPTING,
+	SLOW_AND_LONG,
+	EVERYTHING,
+	ABORTING,
+	ASYMMETRIC, /* one way fast, the other, with many losses, slow */
+	BLOATED,    /* a queue of seconds */
+	STARVED,   /* hardly any packet buffers: data is refused, thrown away after it was SACKed, not sent */
+	NARROWING, /* the path MTU falls on the way */
+	PROFILES
+};
 
 static const char *const profile_names[PROFILES] = {"clean",         "lossy",      "reordering", "corrupting",
-						    "slow and long", "everything", "aborting"};
+						    "slow and long", "everything", "aborting",   "asymmetric",
+						    "bloated",       "starved",    "narrowing"};
 
 struct row {
 	unsigned runs, failed;
@@ -57,7 +71,29 @@ static struct sim_link_config random_link(struct sim_rng *r, enum profile p)
 		l.bits_per_s = sim_random_between(r, 1000000, 50000000);
 		l.loss = (uint32_t)sim_random_between(r, 1, 200);
 	}
+	if (p == BLOATED) {
+		l.bits_per_s = sim_random_between(r, 500000, 20000000);
+		l.queue_bytes = (uint32_t)(l.bits_per_s / 8 * sim_random_between(r, 1, 4));
+		l.loss = (uint32_t)sim_random_between(r, 1, 50);
+	}
+	if (p == STARVED)
+		l.loss = (uint32_t)sim_random_between(r, 50, 500);
+	if (p == NARROWING) {
+		l.narrow_at = sim_random_between(r, 1000, NS_PER_SEC);
+		l.narrow_mtu = (uint16_t)sim_random_between(r, 552, 1400);
+		l.loss = (uint32_t)sim_random_between(r, 1, 200);
+	}
 	return l;
+}
+
+static void make_asymmetric(struct sim_rng *r, struct sim_link_config l[2])
+{
+	unsigned slow = (unsigned)sim_random_below(r, 2);
+
+	l[slow].bits_per_s = sim_random_between(r, 100000, 2000000);
+	l[slow].queue_bytes = (uint32_t)sim_random_between(r, 3000, 100000);
+	l[slow].loss = (uint32_t)sim_random_between(r, 100, 3000);
+	l[slow].delay = sim_random_between(r, NS_PER_MS, 200 * NS_PER_MS);
 }
 
 static struct sim_program random_program(struct sim_rng *r)
@@ -89,6 +125,20 @@ static struct sim_config random_config(uint64_t seed)
 	for (unsigned i = 0; i < 2; i++) {
 		c.link[i] = random_link(&r, p);
 		c.program[i] = random_program(&r);
+	}
+	if (p == ASYMMETRIC)
+		make_asymmetric(&r, c.link);
+	if (p == STARVED) {
+		c.mbufs = (uint32_t)sim_random_between(&r, 48, 255);
+		c.features &= ~(128U | 128U << 8); /* buffers larger than the pool */
+		c.program[sim_random_below(&r, 2)].tx_bytes = sim_random_between(&r, 100000, 1000000);
+	}
+	if (p == STARVED || sim_random_below(&r, 8) == 0) { /* one who reads slowly, little at a time */
+		struct sim_program *slow = &c.program[sim_random_below(&r, 2)];
+
+		slow->read_max = (uint32_t)sim_random_between(&r, 10, 3000);
+		slow->pause_chance = 3000;
+		slow->pause_max = sim_random_between(&r, NS_PER_MS, NS_PER_SEC);
 	}
 	unsigned who = (unsigned)sim_random_below(&r, 4);
 	if (who < 2) /* at most one side waits for the other's end before it closes */
