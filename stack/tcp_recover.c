@@ -388,7 +388,14 @@ void tcp_recover_on_rto(struct tcp_conn *c)
 
 void tcp_recover_on_mtu(struct tcp_conn *c)
 {
-	lose_all(c);
+	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next)
+		if (pkt_meta(m)->len > c->mss && !(pkt_meta(m)->flags & TCP_M_SACKED))
+			mark_lost(c, m);
+	/* As Linux (tcp_simple_retransmit): no congestion, so the window stays, and the next ACK sees no new loss */
+	if (c->recover.lost && c->recovery != TCP_RECOVERY_LOSS) {
+		c->recovery = TCP_RECOVERY_LOSS;
+		c->recover.high_seq = c->snd_nxt;
+	}
 }
 
 struct rte_mbuf *tcp_recover_next(struct tcp_conn *c)

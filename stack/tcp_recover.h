@@ -54,8 +54,8 @@ void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a);
 void tcp_recover_on_rto(struct tcp_conn *c);
 void tcp_recover_on_reo_timer(struct tcp_conn *c);
 
-/* Segments exceed a path MTU that was just learnt: all of them go again (RFC 1191, 6.4), without reduction.
- */
+/* Segments exceed a path MTU that was just learnt: they go again (RFC 1191, 6.4), without reduction. After
+ * tcp_sync_mss(). */
 void tcp_recover_on_mtu(struct tcp_conn *c);
 
 /* First buffer to send again, in sequence order; NULL when there is none. */

@@ -279,19 +279,26 @@ Test(tcp_sockopt, maxseg_before_connect_is_announced)
 	tcp_kit_rx(&k, SEG(.ack = 1000, .flags = "A"));
 }
 
+/* A router on the way refused the segment at `seq`. */
+static void frag_needed(struct tcp_kit *k, uint32_t seq, uint16_t mtu)
+{
+	/* Quote: our IP header and the first 8 bytes of our TCP header */
+	uint8_t quote[28] = {0x45, 0, 0x05, 0xdc, 0, 1, 0x40, 0, 64, 6, 0, 0, 198, 18, 0, 2, 198, 18, 0, 1};
+
+	seq = htonl(k->flows[0].stack_isn + 1 + seq);
+	quote[21] = KIT_PORT, quote[22] = KIT_PEER_PORT >> 8, quote[23] = KIT_PEER_PORT & 255;
+	memcpy(quote + 24, &seq, 4);
+	tcp_kit_rx(k, SEG(.proto = IPPROTO_ICMP, .icmp_type = 3, .icmp_code = 4, .icmp_arg = mtu,
+			  .data = quote, .len = sizeof quote));
+}
+
 Test(tcp_sockopt, frag_needed_lowers_the_segment_size_and_resends)
 {
 	KIT(k);
 	tcp_kit_established(&k, .mss = 1460);
 	tcp_kit_app_writes(&k, 2920);
 	tcp_kit_drop_tx(&k);
-	/* Quote: our IP header and the first 8 bytes of our TCP header */
-	uint8_t quote[28] = {0x45, 0, 0x05, 0xdc, 0, 1, 0x40, 0, 64, 6, 0, 0, 198, 18, 0, 2, 198, 18, 0, 1};
-	uint32_t seq = htonl(k.flows[0].stack_isn + 1);
-	quote[21] = KIT_PORT, quote[22] = KIT_PEER_PORT >> 8, quote[23] = KIT_PEER_PORT & 255;
-	memcpy(quote + 24, &seq, 4);
-	tcp_kit_rx(&k, SEG(.proto = IPPROTO_ICMP, .icmp_type = 3, .icmp_code = 4, .icmp_arg = 1000,
-			   .data = quote, .len = sizeof quote));
+	frag_needed(&k, 0, 1000);
 	const struct seg_frame *f = tcp_kit_next_tx(&k);
 	cr_assert_not_null(f);
 	cr_assert_eq(f->seg.seq, 0);
@@ -300,11 +307,30 @@ Test(tcp_sockopt, frag_needed_lowers_the_segment_size_and_resends)
 	tcp_kit_rx(&k, SEG(.ack = 2920, .flags = "A"));
 	tcp_kit_drop_tx(&k);
 	/* A quote of what was never sent is somebody else's */
-	seq = htonl(k.flows[0].stack_isn + 1 + 500000);
-	memcpy(quote + 24, &seq, 4);
-	tcp_kit_rx(&k, SEG(.proto = IPPROTO_ICMP, .icmp_type = 3, .icmp_code = 4, .icmp_arg = 600,
-			   .data = quote, .len = sizeof quote));
+	frag_needed(&k, 500000, 600);
 	tcp_kit_app_writes(&k, 960);
 	cr_assert_eq(tcp_kit_next_tx(&k)->seg.len, 960);
 	tcp_kit_rx(&k, SEG(.ack = 3880, .flags = "A"));
+}
+
+/* RFC 1191, 6.4: what was too big goes again; that is no congestion, and what fitted is not sent twice. */
+Test(tcp_sockopt, frag_needed_neither_shrinks_the_window_nor_resends_what_fitted)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1460, .sack = true);
+	tcp_kit_app_writes(&k, 2 * 1460 + 500);
+	tcp_kit_drop_tx(&k);
+	struct tcp_info before = tcp_kit_info(&k);
+	frag_needed(&k, 0, 1000);
+	uint32_t sent = 0;
+	for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL; sent += f->seg.len)
+		cr_assert_lt(f->seg.seq, 2920);
+	cr_assert_eq(sent, 2920);
+	tcp_kit_rx(&k, SEG(.ack = 960, .flags = "A", .opts = "nop,nop,sack 2920:3420"));
+	tcp_kit_rx(&k, SEG(.ack = 1460, .flags = "A", .opts = "nop,nop,sack 2920:3420"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_snd_ssthresh, before.tcpi_snd_ssthresh);
+	cr_assert_geq(tcp_kit_info(&k).tcpi_snd_cwnd, before.tcpi_snd_cwnd);
+	cr_assert_eq(tcp_kit_counter(&k, tcp_fast_recovery), 0);
+	tcp_kit_rx(&k, SEG(.ack = 3420, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
 }
