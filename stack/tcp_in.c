@@ -65,8 +65,11 @@ static void take_rtt(struct tcp_conn *c, const struct tcp_seg *s, const struct t
 
 	if (a->has_rtt && !a->retrans_acked) {
 		tcp_rtt_sample(&c->rtt, a->rtt_ns, st->now);
-	} else if (a->cumulative && (c->flags & CONN_F_TS) && s->opt.has_ts && s->opt.ts_ecr) {
-		/* The echo tells which transmission it was, to the millisecond (RFC 7323, 4.1) */
+	} else if (a->cumulative && !a->dsack && (c->flags & CONN_F_TS) && s->opt.has_ts && s->opt.ts_ecr) {
+		/*
+		 * The echo tells which transmission it was, to the millisecond (RFC 7323, 4.1). Of a
+		 * duplicate it tells the original's, whose ACK was lost: that is how long we waited
+		 */
 		uint32_t ms = tcp_ts_now(st, c->ts_offset) - s->opt.ts_ecr;
 
 		if (ms < TCP_RTO_MAX_NS / NS_PER_MS)

@@ -391,7 +391,8 @@ void tcp_recover_on_mtu(struct tcp_conn *c)
 	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next)
 		if (pkt_meta(m)->len > c->mss && !(pkt_meta(m)->flags & TCP_M_SACKED))
 			mark_lost(c, m);
-	/* As Linux (tcp_simple_retransmit): no congestion, so the window stays, and the next ACK sees no new loss */
+	/* As Linux (tcp_simple_retransmit): no congestion, so the window stays, and the next ACK sees no new
+	 * loss */
 	if (c->recover.lost && c->recovery != TCP_RECOVERY_LOSS) {
 		c->recovery = TCP_RECOVERY_LOSS;
 		c->recover.high_seq = c->snd_nxt;

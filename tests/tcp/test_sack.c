@@ -362,3 +362,28 @@ Test(tcp_sack, ack_over_sacked_data_after_a_timeout_opens_the_window_slowly)
 		tcp_kit_drop_tx(&k);
 	}
 }
+
+/*
+ * The peer had the data and its ACK was lost. The echo in the ACK of the retransmission is still the
+ * original's: that is how long we waited, not a round trip. Taken for one, it makes the next wait longer
+ * still.
+ */
+Test(tcp_sack, ack_of_a_needless_retransmission_is_no_round_trip)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .ts = true);
+	tcp_kit_app_writes(&k, 100);
+	expect_tx(&k, SEG(.flags = "PA", .len = 100));
+	uint32_t original = k.flows[0].last_ts_val;
+	advance_to_ms(&k, 3000); /* the fourth retransmission */
+	cr_assert_eq(tcp_kit_tx_count(&k), 4);
+	tcp_kit_drop_tx(&k);
+	char opts[80];
+	snprintf(opts, sizeof opts, "nop,nop,TS val 4000 ecr %u,nop,nop,sack 0:100", original);
+	tcp_kit_rx(&k, SEG(.ack = 100, .flags = "A", .opts = opts));
+	tcp_kit_app_writes(&k, 100);
+	expect_tx(&k, SEG(.seq = 100, .flags = "PA", .len = 100));
+	tcp_kit_rx(&k, SEG(.ack = 200, .flags = "A"));
+	cr_assert_leq(tcp_kit_info(&k).tcpi_rto, 250000, "RTO of %u us", tcp_kit_info(&k).tcpi_rto);
+	expect_silence(&k);
+}
