@@ -157,6 +157,13 @@ static void out_of_order(struct tcp_conn *c, struct tcp_seg *s, bool fin)
 		list = tcp_rx_flatten(c, s->m, s->off, s->len, s->seq, &last);
 		s->m = NULL;
 		tcp_reasm_insert(c, list, fin);
+	} else if (s->len == 0 && may_queue(c, s)) {
+		list = stack_mbuf_alloc(c->so.stack); /* a FIN alone: an empty buffer carries it */
+		if (list) {
+			pkt_meta(list)->off = PKT_HEADROOM;
+			pkt_meta(list)->seq = s->seq;
+			tcp_reasm_insert(c, list, fin);
+		}
 	}
 	/* A sender without SACK counts ACKs, so each segment gets its own; SACK blocks say it all at once */
 	if (c->flags & CONN_F_SACK)

@@ -191,7 +191,7 @@ void tcp_reasm_insert(struct tcp_conn *c, struct rte_mbuf *list, bool fin)
 			COUNT(c->so.stack, tcp_ofo_dropped);
 			rte_pktmbuf_free_seg(list);
 		} else {
-			end = pkt_meta(list)->seq + pkt_meta(list)->len;
+			end = tcp_mbuf_end(list); /* a FIN has its number too */
 			insert_one(c, list);
 		}
 		list = next;
@@ -231,7 +231,10 @@ bool tcp_reasm_deliver(struct tcp_conn *c)
 			rte_pktmbuf_free_seg(m);
 		}
 	}
-	sack_trim(c);
+	if (fin)
+		q->n_sacks = 0; /* rcv_nxt does not count it yet */
+	else
+		sack_trim(c);
 	return fin;
 }
 

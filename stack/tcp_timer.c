@@ -40,7 +40,7 @@ void tcp_timer_rexmit(struct tcp_conn *c)
 	time_ns rto = tcp_rtt_timeout(&c->rtt), pto;
 
 	if ((c->flags & CONN_F_SACK) && c->recovery == TCP_RECOVERY_OPEN && c->recover.sacked == 0 &&
-	    !c->recover.tlp_out && c->rtt.srtt_ns && c->rtt.backoff == 0 && c->state == TCPS_ESTABLISHED) {
+	    !c->recover.tlp_out && c->rtt.srtt_ns && c->rtt.backoff == 0 && tcp_in_states(c, TCPS_SENDS)) {
 		/* One segment may wait for the peer's delayed ACK */
 		pto = 2 * c->rtt.srtt_ns +
 		      (c->snd_nxt - c->snd_una <= c->mss ? TCP_RTO_MIN_NS : PTO_SLACK_NS);

@@ -387,3 +387,51 @@ Test(tcp_sack, ack_of_a_needless_retransmission_is_no_round_trip)
 	cr_assert_leq(tcp_kit_info(&k).tcpi_rto, 250000, "RTO of %u us", tcp_kit_info(&k).tcpi_rto);
 	expect_silence(&k);
 }
+
+/* The usual end of a short answer: data and FIN, and the end of it lost. */
+Test(tcp_sack, tail_lost_with_the_fin_is_probed_too)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	tcp_kit_app_writes(&k, 3000);
+	tcp_kit_close(&k);
+	tcp_kit_drop_tx(&k);
+	expect_silence_until_ms(&k, k.now / NS_PER_MS + 81);
+	advance_ms(&k, 2);
+	expect_tx(&k, SEG(.seq = 3000, .flags = "FA"));
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 3000:3001")); /* as Linux tells of a FIN */
+	advance_ms(&k, 15);
+	expect_tx(&k, SEG(.flags = "A", .len = 1000));
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 3001, .flags = "A"));
+}
+
+/* A FIN ahead of a hole counts in the block, as on Linux: else the sender cannot tell that it arrived. */
+Test(tcp_sack, block_with_the_fin_covers_its_sequence_number)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true);
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "FA", .len = 500));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:1501"));
+	tcp_kit_rx(&k, SEG(.seq = 0, .flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.ack = 1501, .flags = "A", .opts = ""));
+	tcp_kit_app_reads(&k, 1500);
+	tcp_kit_app_reads_eof(&k);
+}
+
+Test(tcp_sack, fin_alone_ahead_of_a_hole_is_kept_and_told)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true);
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "FA"));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:1001"));
+	tcp_kit_rx(&k, SEG(.seq = 1000, .flags = "FA"));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:1001 1000:1001"));
+	tcp_kit_rx(&k, SEG(.seq = 500, .flags = "A", .len = 500));
+	expect_tx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 500:1001"));
+	tcp_kit_rx(&k, SEG(.seq = 0, .flags = "A", .len = 500));
+	expect_tx(&k, SEG(.ack = 1001, .flags = "A", .opts = ""));
+	tcp_kit_app_reads(&k, 1000);
+	tcp_kit_app_reads_eof(&k);
+}
