@@ -294,6 +294,15 @@ static inline uint32_t tcp_rcv_wnd(const struct tcp_conn *c)
 	return seq_gt(c->rcv_adv, c->rcv_nxt) ? c->rcv_adv - c->rcv_nxt : 0;
 }
 
+/* Enough to read beside `kept` bytes: SO_RCVLOWAT, or all there is when the window has no room for more (as
+ * Linux). */
+static inline bool tcp_readable(const struct tcp_conn *c, uint32_t kept)
+{
+	uint32_t have = c->rcvq.bytes > kept ? c->rcvq.bytes - kept : 0;
+
+	return have >= c->so.rcvlowat_bytes || (have && tcp_rcv_wnd(c) <= c->rcv_mss);
+}
+
 static inline uint32_t tcp_sndq_mem(const struct tcp_conn *c)
 {
 	return c->sndq.bytes + c->sndq.count * TCP_MBUF_CHARGE;

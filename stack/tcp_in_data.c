@@ -143,7 +143,7 @@ static void note_data(struct tcp_conn *c, const struct tcp_seg *s)
 /* EPOLLIN if enough is there; a wake-up for every arrival, as Linux. */
 static void data_ready(struct tcp_conn *c)
 {
-	if (likely(c->rcvq.bytes >= c->so.rcvlowat_bytes)) {
+	if (likely(tcp_readable(c, 0))) {
 		sock_events_set(&c->so, EPOLLIN);
 		sock_wake(&c->so, EPOLLIN);
 	}

@@ -121,10 +121,9 @@ void tcp_events(struct tcp_conn *c)
 		if (c->state != TCPS_SYN_SENT && c->state != TCPS_SYN_RECV) {
 			/* An urgent byte kept out of line is not readable by recv() */
 			bool urg = c->urg_data & TCP_URG_VALID;
-			uint32_t target = so->rcvlowat_bytes +
-					  (urg && c->urg_seq == c->copied_seq && !so->opts.oobinline);
+			bool kept = urg && c->urg_seq == c->copied_seq && !so->opts.oobinline;
 
-			if (c->rcvq.bytes >= target)
+			if (tcp_readable(c, kept))
 				mask |= EPOLLIN;
 			if ((so->shut & 2) || (tcp_snd_writeable(c) && !(c->flags & CONN_F_STARVED)))
 				mask |= EPOLLOUT;

@@ -292,3 +292,23 @@ Test(tcp_window, closed_socket_does_not_wait_for_a_window_for_ever)
 	cr_assert_gt(k.now, 150 * NS_PER_SEC);
 	tcp_kit_drop_tx(&k);
 }
+
+/* As Linux: what will not come because there is no window for it is not waited for. */
+Test(tcp_window, full_buffer_is_readable_whatever_so_rcvlowat_asks_for)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .configure = small_rcvbuf);
+	tcp_kit_set(&k, SOL_SOCKET, SO_RCVLOWAT, 1000000);
+	tcp_kit_rx(&k, SEG(.flags = "A", .len = 1000));
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLIN, 0);
+	uint32_t sent = 1000, acked = 0;
+	for (int win = 1; win > 0 && win != SEG_WIN_ZERO; sent += 1000) {
+		tcp_kit_rx(&k, SEG(.seq = sent, .flags = "A", .len = 1000));
+		advance_ms(&k, 50);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL; acked = f->seg.ack)
+			win = f->seg.win;
+	}
+	cr_assert(tcp_kit_events(k.so) & EPOLLIN);
+	tcp_kit_app_reads(&k, acked);
+	tcp_kit_drop_tx(&k);
+}
