@@ -92,7 +92,7 @@ static void make_asymmetric(struct sim_rng *r, struct sim_link_config l[2])
 
 	l[slow].bits_per_s = sim_random_between(r, 100000, 2000000);
 	l[slow].queue_bytes = (uint32_t)sim_random_between(r, 3000, 100000);
-	l[slow].loss = (uint32_t)sim_random_between(r, 100, 1500);
+	l[slow].loss = (uint32_t)sim_random_between(r, 100, 1000);
 	l[slow].delay = sim_random_between(r, NS_PER_MS, 200 * NS_PER_MS);
 }
 
