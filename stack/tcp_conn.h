@@ -127,19 +127,23 @@ enum tcp_recovery { TCP_RECOVERY_OPEN, TCP_RECOVERY_FAST, TCP_RECOVERY_LOSS };
 struct tcp_recover {
 	uint32_t sacked, lost,
 		retrans;   /* payload bytes (FIN counts one) with TCP_M_SACKED, _LOST, _RETRANS */
-	uint32_t high_seq; /* snd_nxt when the episode began; it ends when that is acked */
+	uint32_t high_seq; /* snd_nxt when the episode began: it ends when that is acked; then, when it ended
+			    */
 	uint32_t prr_delivered, prr_out; /* RFC 9937, bytes since the episode began */
 	uint32_t dup_acks;               /* without SACK: duplicate ACKs since the last new one */
 	uint32_t rack_end;               /* RFC 8985: end of the most recently sent segment known delivered */
 	time_ns rack_sent_at, rack_rtt_ns;
-	uint32_t tlp_high;          /* snd_nxt when the tail loss probe left */
-	uint32_t undo_una;          /* where an undo of the window reduction is still possible from */
+	uint32_t tlp_high;   /* snd_nxt when the tail loss probe left */
+	uint32_t undo_una;   /* while undo_open: where the episode began whose reduction may be taken back */
+	uint32_t undo_bytes; /* sent again since and not reported as duplicates */
+	uint32_t undo_ts;    /* our timestamp clock when the first of them left */
 	struct rte_mbuf *hint;      /* first buffer that may have to be sent again; NULL: queue head */
 	struct rte_mbuf *sack_high; /* highest buffer marked SACKED: where the next SACK walk may start */
 	bool tlp_out, reordering_seen;
-	uint8_t timer;   /* enum tcp_rexmit_timer */
-	uint8_t probes;  /* window or keep-alive probes unanswered */
-	uint8_t retries; /* consecutive RTOs (or SYNs) */
+	bool undo_open, undo_resent; /* undo_resent: something was sent again */
+	uint8_t timer;               /* enum tcp_rexmit_timer */
+	uint8_t probes;              /* window or keep-alive probes unanswered */
+	uint8_t retries;             /* consecutive RTOs (or SYNs) */
 };
 
 struct tcp_listener {

@@ -138,6 +138,9 @@ static void cumulative_ack(struct tcp_conn *c, const struct tcp_seg *s, struct t
 static void after_ack(struct tcp_conn *c, const struct tcp_seg *s, struct tcp_acked *a)
 {
 	take_rtt(c, s, a);
+	if (unlikely(c->recover.undo_open) && a->cumulative && (c->flags & CONN_F_TS) && s->opt.has_ts &&
+	    s->opt.ts_ecr)
+		tcp_recover_echo(c, s->opt.ts_ecr, a);
 	if (a->cumulative) {
 		c->recover.retries = 0;
 		c->last_err_soft = 0;

@@ -139,6 +139,66 @@ static void sack_range(struct tcp_conn *c, uint32_t start, uint32_t end, struct 
 	}
 }
 
+/* --- was the reduction needed? --- */
+
+/* A new episode: from here on it is watched whether what is sent again was lost. */
+static void undo_begin(struct tcp_conn *c)
+{
+	struct tcp_recover *r = &c->recover;
+
+	r->undo_una = c->snd_una;
+	r->undo_bytes = 0;
+	r->undo_open = true;
+	r->undo_resent = false;
+}
+
+/* RFC 3708: a DSACK of what was sent again says that it was not lost. */
+static void undo_dsack(struct tcp_conn *c, uint32_t start, uint32_t end)
+{
+	struct tcp_recover *r = &c->recover;
+
+	if (r->undo_open && seq_geq(start, r->undo_una) && seq_leq(end, r->high_seq))
+		r->undo_bytes -= RTE_MIN(r->undo_bytes, end - start);
+}
+
+/* RFC 3522, 3.2: only the first ACK after the retransmission tells; later ones may echo other segments. */
+void tcp_recover_echo(struct tcp_conn *c, uint32_t ts_ecr, struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+
+	a->spurious = r->undo_open && r->undo_resent && c->recovery != TCP_RECOVERY_OPEN &&
+		      a->prior_una == r->undo_una && seq_lt(ts_ecr, r->undo_ts);
+}
+
+/* Linux's tcp_undo_cwnd_reduction(): the window comes back, and nothing more is sent again. */
+static void undo(struct tcp_conn *c)
+{
+	struct tcp_recover *r = &c->recover;
+
+	for (struct rte_mbuf *m = c->sndq.head; r->lost && m && m != c->sndq.unsent; m = pkt_meta(m)->next)
+		flag_clear(c, m, TCP_M_LOST);
+	tcp_cc_undo(&c->cc);
+	c->recovery = TCP_RECOVERY_OPEN;
+	r->dup_acks = 0;
+	if (!(c->flags & CONN_F_SACK))
+		r->sacked = 0;
+	r->undo_open = false;
+	r->reordering_seen = true;
+	COUNT(c->so.stack, tcp_undone);
+}
+
+static void try_undo(struct tcp_conn *c, const struct tcp_acked *a)
+{
+	struct tcp_recover *r = &c->recover;
+
+	if (!r->undo_open)
+		return;
+	if (a->spurious || (a->dsack && r->undo_resent && r->undo_bytes == 0))
+		undo(c);
+	else if (c->recovery == TCP_RECOVERY_OPEN && seq_geq(c->snd_una, r->high_seq))
+		r->undo_open = false; /* a round trip after its end no DSACK of it can come any more */
+}
+
 void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, struct tcp_acked *a)
 {
 	for (unsigned i = 0; i < opt->n_sack; i++) {
@@ -150,6 +210,7 @@ void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_option
 		if (i == 0 && (seq_leq(end, ack) || (opt->n_sack > 1 && seq_geq(start, opt->sack[1].start) &&
 						     seq_leq(end, opt->sack[1].end)))) {
 			a->dsack = true;
+			undo_dsack(c, start, end);
 			c->dsack_dups++;
 			continue;
 		}
@@ -250,6 +311,7 @@ static void enter_fast(struct tcp_conn *c, uint32_t in_flight)
 	r->prr_delivered = r->prr_out = 0;
 	r->tlp_out = false;
 	c->recovery = TCP_RECOVERY_FAST;
+	undo_begin(c);
 	tcp_cc_reduce(&c->cc, in_flight, c->so.stack->now);
 	COUNT(c->so.stack, tcp_fast_recovery);
 }
@@ -315,11 +377,13 @@ void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a)
 	bool sack = c->flags & CONN_F_SACK;
 
 	tlp_acked(c, a);
+	try_undo(c, a);
 	if (c->recovery != TCP_RECOVERY_OPEN && seq_geq(c->snd_una, r->high_seq)) {
 		if (c->recovery == TCP_RECOVERY_FAST)
 			leave_fast(c);
 		c->recovery = TCP_RECOVERY_OPEN;
 		r->dup_acks = 0;
+		r->high_seq = c->snd_nxt;
 		if (!sack)
 			r->sacked = 0;
 	}
@@ -374,8 +438,10 @@ void tcp_recover_on_rto(struct tcp_conn *c)
 
 	/* RFC 5681, 3.1 (4): ssthresh falls once per flight, not with every backed-off timeout */
 	if (c->recovery == TCP_RECOVERY_OPEN || seq_geq(c->snd_una, r->high_seq) ||
-	    (c->recovery == TCP_RECOVERY_LOSS && r->retries == 0))
+	    (c->recovery == TCP_RECOVERY_LOSS && r->retries == 0)) {
+		undo_begin(c);
 		tcp_cc_reduce(&c->cc, in_flight, c->so.stack->now);
+	}
 	c->recovery = TCP_RECOVERY_LOSS;
 	r->high_seq = c->snd_nxt;
 	r->dup_acks = 0;
@@ -420,6 +486,12 @@ void tcp_recover_on_resent(struct tcp_conn *c, struct rte_mbuf *m)
 
 	flag_set(c, m, TCP_M_RETRANS);
 	meta->flags |= TCP_M_EVER_RETRANS;
+	if (c->recover.undo_open && c->recovery != TCP_RECOVERY_OPEN) {
+		c->recover.undo_bytes += meta->len;
+		if (!c->recover.undo_resent)
+			c->recover.undo_ts = tcp_ts_now(c->so.stack, c->ts_offset);
+		c->recover.undo_resent = true;
+	}
 	if (c->recovery == TCP_RECOVERY_FAST)
 		c->recover.prr_out += tcp_mbuf_seqlen(m);
 }

@@ -38,6 +38,7 @@ struct tcp_acked {
 	bool retrans_acked; /* a buffer that was sent again is acknowledged */
 	bool duplicate;     /* counts as a duplicate ACK by RFC 5681's definition */
 	bool dsack;
+	bool spurious; /* the echo says that the original of what was sent again arrived */
 };
 
 /* tcp_sndq_ack() frees a buffer, or cuts `cut` bytes off its front. */
@@ -46,6 +47,9 @@ void tcp_recover_on_cut(struct tcp_conn *c, struct rte_mbuf *m, uint32_t cut, st
 
 /* SACK blocks of the segment that acknowledged `ack`. */
 void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, struct tcp_acked *a);
+
+/* Did the timestamp echoed show that nothing had been lost (RFC 3522)? After snd_una moved. */
+void tcp_recover_echo(struct tcp_conn *c, uint32_t ts_ecr, struct tcp_acked *a);
 
 /* Marks losses, enters or leaves recovery, sets the window. After snd_una moved. */
 void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a);

@@ -435,3 +435,100 @@ Test(tcp_sack, fin_alone_ahead_of_a_hole_is_kept_and_told)
 	tcp_kit_app_reads(&k, 1000);
 	tcp_kit_app_reads_eof(&k);
 }
+
+/* --- a reduction that was not needed is taken back (RFC 3522, 3708; Linux's undo) --- */
+
+/* Six segments of which the first comes late, after the fourth: more than three SACKed, so it was resent. */
+static void late_segment(struct tcp_kit *k)
+{
+	flight(k, 6000);
+	advance_ms(k, 40);
+	tcp_kit_rx(k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:4000"));
+	tcp_kit_rx(k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:5000"));
+	expect_tx(k, SEG(.flags = "A", .len = 1000));
+	cr_assert_lt(tcp_kit_info(k).tcpi_snd_ssthresh, 10);
+}
+
+Test(tcp_sack, dsack_of_all_retransmissions_undoes_the_reduction)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	late_segment(&k);
+	advance_ms(&k, 1);
+	tcp_kit_rx(&k, SEG(.ack = 6000, .flags = "A"));
+	tcp_kit_app_writes(&k, 1000);
+	expect_tx(&k, SEG(.seq = 6000, .flags = "PA", .len = 1000));
+	advance_ms(&k, 39);
+	tcp_kit_rx(&k, SEG(.ack = 6000, .flags = "A", .opts = "nop,nop,sack 0:1000"));
+	cr_assert_geq(tcp_kit_info(&k).tcpi_snd_cwnd, 10);
+	cr_assert_eq(tcp_kit_info(&k).tcpi_snd_ssthresh, INT32_MAX);
+	cr_assert_eq(tcp_kit_counter(&k, tcp_undone), 1);
+	tcp_kit_rx(&k, SEG(.ack = 7000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}
+
+Test(tcp_sack, dsack_of_something_else_undoes_nothing)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	late_segment(&k);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:1500 1000:6000"));
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 6000, .flags = "A"));
+	cr_assert_lt(tcp_kit_info(&k).tcpi_snd_ssthresh, 10);
+	cr_assert_eq(tcp_kit_counter(&k, tcp_undone), 0);
+	tcp_kit_drop_tx(&k);
+	/* long after: another round trip has been acknowledged */
+	flight(&k, 1000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 7000, .flags = "A"));
+	tcp_kit_rx(&k, SEG(.ack = 7000, .flags = "A", .opts = "nop,nop,sack 0:1000"));
+	cr_assert_eq(tcp_kit_counter(&k, tcp_undone), 0);
+	expect_silence_until_ms(&k, 60000);
+}
+
+Test(tcp_sack, echo_of_the_original_undoes_the_reduction_at_once)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .ts = true, .rtt_ms = 40);
+	tcp_kit_app_writes(&k, 5 * 988); /* full segments beside timestamps */
+	uint32_t original = 0;
+	for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+		original = f->ts_val;
+	char opts[96];
+	advance_ms(&k, 40);
+	snprintf(opts, sizeof opts, "nop,nop,TS val 1050 ecr %u,nop,nop,sack 988:4940", original);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = opts));
+	expect_tx(&k, SEG(.flags = "A", .len = 988));
+	cr_assert_lt(tcp_kit_info(&k).tcpi_snd_ssthresh, 10);
+	advance_ms(&k, 1);
+	snprintf(opts, sizeof opts, "nop,nop,TS val 1051 ecr %u", original);
+	tcp_kit_rx(&k, SEG(.ack = 4940, .flags = "A", .opts = opts));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_snd_ssthresh, INT32_MAX);
+	cr_assert_geq(tcp_kit_info(&k).tcpi_snd_cwnd, 10);
+	cr_assert_eq(tcp_kit_counter(&k, tcp_undone), 1);
+	expect_silence_until_ms(&k, 60000);
+}
+
+/* A timeout because of a path that got slow (RFC 5682): what was not lost is not all sent again. */
+Test(tcp_sack, echo_of_the_original_undoes_a_timeout)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .ts = true, .rtt_ms = 40);
+	tcp_kit_app_writes(&k, 8 * 988);
+	uint32_t original = 0;
+	for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+		original = f->ts_val;
+	while (tcp_kit_tx_count(&k) == 0)
+		advance_ms(&k, 1);
+	expect_tx(&k, SEG(.flags = "A", .len = 988));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_snd_cwnd, 1);
+	char opts[64];
+	advance_ms(&k, 5);
+	snprintf(opts, sizeof opts, "nop,nop,TS val 1300 ecr %u", original);
+	tcp_kit_rx(&k, SEG(.ack = 988, .flags = "A", .opts = opts));
+	expect_silence(&k); /* nothing is sent again */
+	cr_assert_geq(tcp_kit_info(&k).tcpi_snd_cwnd, 10);
+	tcp_kit_rx(&k, SEG(.ack = 8 * 988, .flags = "A", .opts = opts));
+	expect_silence_until_ms(&k, 60000);
+}
