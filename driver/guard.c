@@ -8,10 +8,11 @@
  * - memif unmaps without asking whether a burst is under way. net_memif's mmap() and munmap() are linked to
  * the two functions here (meson.build renames them); the second waits for the bursts, which by then see the
  * link down and do not start anew. (net_vhost does this by itself.)
- * - Its sendmsg() is replaced too, see below.
+ * - Its sendmsg() and rte_memseg_get_fd() are replaced too, see below.
  * - Each connection has a number. A member forked during an earlier one lacks the memory of the present one
  * and gets no packets through it rather than a fault: it sees a link that is down.
  */
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -28,6 +29,7 @@ static uint32_t generation; /* of the connection that this process could map; in
 void *driver_memif_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 int driver_memif_munmap(void *addr, size_t len);
 ssize_t driver_memif_sendmsg(int fd, const struct msghdr *msg, int flags);
+int driver_memif_memseg_fd(const struct rte_memseg *ms);
 
 static void new_generation(void)
 {
@@ -64,6 +66,17 @@ ssize_t driver_memif_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	ssize_t n = sendmsg(fd, msg, flags | MSG_NOSIGNAL);
 	return n < 0 ? (ssize_t)msg->msg_iov[0].iov_len : n;
+}
+
+/*
+ * Zero-copy: the peer gets the descriptor of our packet buffers' memory. net_memif closes it with the
+ * connection although it is EAL's, so that a second connection would have none to send, and a third would
+ * close whatever has that number by then. So it gets a copy of its own.
+ */
+int driver_memif_memseg_fd(const struct rte_memseg *ms)
+{
+	int fd = rte_memseg_get_fd(ms);
+	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, fd);
 }
 
 static int link_changed(uint16_t port_id, enum rte_eth_event_type event, void *arg, void *ret)
