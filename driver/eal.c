@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -31,6 +33,9 @@
 #define LOGLINE_MAX 256
 #define HUGE_PAGE   (2u << 20)
 #define HUGE_SPARE  (8u << 20) /* what EAL allocates beyond -m */
+
+#define LOCK_WAIT_MS 5000
+#define LOCK_NAP_MS  5
 
 static struct {
 	bool tried;
@@ -116,13 +121,39 @@ static size_t hugepages_free(void)
 	return most;
 }
 
-/* EAL cannot be started a second time when it finds that others were quicker or a limit applies: ask before.
+/*
+ * EAL cannot be started a second time when it finds that others were quicker or a limit applies: ask before,
+ * and let no other program under Shunt do the same until EAL has taken them. Whoever holds the lock for too
+ * long is not waited for. Returns what hugepages_unlock() takes.
  */
+static int hugepages_lock(void)
+{
+	const struct timespec nap = {.tv_nsec = LOCK_NAP_MS * 1000 * 1000};
+	int fd = open("/proc/sys/vm/nr_hugepages", O_RDONLY | O_CLOEXEC);
+
+	for (int ms = 0; fd >= 0 && ms < LOCK_WAIT_MS && flock(fd, LOCK_EX | LOCK_NB) != 0; ms += LOCK_NAP_MS)
+		nanosleep(&nap, NULL);
+	return fd;
+}
+
+static void hugepages_unlock(int fd)
+{
+	if (fd < 0)
+		return;
+	flock(fd, LOCK_UN); /* closing is not enough: another thread may have forked meanwhile */
+	close(fd);
+}
+
 static bool hugepages_reservable(size_t bytes)
 {
 	void *p = mmap(NULL, RTE_ALIGN_CEIL(bytes, HUGE_PAGE), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	return p != MAP_FAILED && munmap(p, RTE_ALIGN_CEIL(bytes, HUGE_PAGE)) == 0;
+}
+
+static bool hugepages_may_do(const struct driver_config *cfg)
+{
+	return cfg->hugepages != DRIVER_HUGE_OFF && hugepages_free() > 0;
 }
 
 static int choose_hugepages(const struct driver_config *cfg, size_t mem_bytes, char *err, size_t err_len)
@@ -235,15 +266,21 @@ int eal_start(const struct driver_config *cfg, const struct link_spec *spec, siz
 				   eal.last_error);
 		return eal.result;
 	}
-	int ret = choose_hugepages(cfg, mem_bytes, err, err_len);
-	if (ret != 0)
-		return ret;
 	if (!enough_descriptors()) {
 		driver_say(err, err_len, "DPDK needs %d more open files: raise ulimit -n", FDS_WANTED);
 		return -EMFILE;
 	}
-	log_open(cfg->log_level);
-	eal.tried = true;
-	eal.result = run_eal(cfg, spec, mem_bytes, err, err_len);
-	return eal.result;
+	int lock = hugepages_may_do(cfg) ? hugepages_lock() : -1;
+	int ret = choose_hugepages(cfg, mem_bytes, err, err_len);
+	if (!eal.hugepages) {
+		hugepages_unlock(lock);
+		lock = -1;
+	}
+	if (ret == 0) {
+		log_open(cfg->log_level);
+		eal.tried = true;
+		ret = eal.result = run_eal(cfg, spec, mem_bytes, err, err_len);
+	}
+	hugepages_unlock(lock);
+	return ret;
 }

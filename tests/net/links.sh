@@ -128,7 +128,8 @@ tap)
 	;;
 tap_unprivileged)
 	setpriv --reuid=65534 --clear-groups unshare -Urn true 2>/dev/null || { echo "skipped: no user namespaces"; exit 77; }
-	setpriv --reuid=65534 --clear-groups unshare -Urn "$peer" -k 198.18.0.1/24 tap info >"$dir/info.out" 2>&1 ||
+	chmod 755 "$dir" && cp "$peer" "$dir/peer" # the checkout may be in a home that others cannot enter
+	setpriv --reuid=65534 --clear-groups unshare -Urn "$dir/peer" -k 198.18.0.1/24 tap info >"$dir/info.out" 2>&1 ||
 		fail "$(cat "$dir/info.out")"
 	silent info
 	;;
@@ -154,6 +155,17 @@ memif)
 vhost)
 	pair "virtio_user:$dir/s" "vhost:$dir/s"
 	gone_and_back "virtio_user:$dir/s" "vhost:$dir/s"
+	;;
+hugepages) # programs that start at once, each wanting a third of what is free: some get none, and all start
+	free=$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages 2>/dev/null)
+	[ "${free:-0}" -ge 60 ] && [ "$free" -le 2048 ] || { echo "skipped: no hugepages of 2 MB, or too many"; exit 77; }
+	for i in 1 2 3 4 5 6 7 8; do
+		start "info$i" -m $((free * 2097152 / 2500 / 3)) "memif:$dir/s$i,server" info
+	done
+	wait
+	for i in 1 2 3 4 5 6 7 8; do
+		grep -q open_ms "$dir/info$i.out" || fail "$(cat "$dir/info$i.out")"
+	done
 	;;
 *)
 	echo "no such case: $what"
