@@ -7,6 +7,8 @@
 # namespaces made here is configured, except packages and hugepages, and then it is said.
 
 top=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
+export LC_ALL=C.UTF-8 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # su leaves the user's PATH, and dpkg needs the rest
+policy_rc_d=/usr/sbin/policy-rc.d
 
 packages_build='gcc clang meson ninja-build pkg-config libdpdk-dev libcriterion-dev libnuma-dev libbsd-dev libarchive-dev'
 packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping curl wrk redis-server redis-tools nginx-light
@@ -47,26 +49,48 @@ run_exit_commands()
 	exit $status
 }
 
-# packages_install NAME...: installs those that are missing, without starting the services they bring.
+# packages_install NAME...: installs those that are missing. The services they bring are neither started now nor at boot.
 packages_install()
 {
-	local missing=() name policy=/usr/sbin/policy-rc.d made= status=0
+	local missing=() name log
 	for name; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
-	say "Installing ${#missing[@]} packages: ${missing[*]}"
-	[ "$(id -u)" -eq 0 ] || die "these packages are missing and only root can install them"
-	if [ ! -e $policy ]; then # invoke-rc.d asks it: 101 means "do not start"
-		made=1
-		printf '#!/bin/sh\nexit 101\n' >$policy
-		chmod 755 $policy
-	fi
-	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
-		-o Dpkg::Use-Pty=0 install "${missing[@]}"; } </dev/null >/tmp/shunt-packages.log 2>&1 || status=$?
-	[ -z "$made" ] || rm -f $policy
-	[ $status -eq 0 ] || { tail -20 /tmp/shunt-packages.log >&2; die "apt-get failed, see /tmp/shunt-packages.log"; }
+	[ "$(id -u)" -eq 0 ] || die "only root can install what is missing: ${missing[*]}"
+	say "Installing ${#missing[@]} packages (services among them stay off): ${missing[*]}"
+	log=$(mktemp -t shunt-packages.XXXXXX)
+	packages_fetch "${missing[@]}" </dev/null >"$log" 2>&1 ||
+		{ tail -20 "$log" >&2; die "the packages could not be installed, see $log"; }
+	rm -f "$log"
 }
+
+# A shell of its own, whose exit trap takes the policy away as soon as it is not needed.
+packages_fetch()
+(
+	exit_commands=()
+	if [ ! -e "$policy_rc_d" ]; then # packages ask it before they start a service: 101 means "do not"
+		at_exit "rm -f $policy_rc_d"
+		printf '#!/bin/sh\nexit 101\n' >"$policy_rc_d"
+		chmod 755 "$policy_rc_d"
+	fi
+	services_new=()
+	for service in redis-server nginx memcached iperf3; do
+		[ -e "/lib/systemd/system/$service.service" ] || services_new+=("$service")
+	done
+	export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_SUSPEND=1
+	apt='apt-get -qq -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300'
+	for pause in 5 20 0; do # a mirror, or the system's own update just after boot, may be in the way for a while
+		$apt update # may fail for a source that is not needed
+		if $apt -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold --no-install-recommends install "$@"; then
+			for service in "${services_new[@]}"; do systemctl disable "$service"; done
+			exit 0
+		fi
+		sleep $pause
+		dpkg --configure -a # what an interrupted installation left
+	done
+	exit 1
+)
 
 # build FOLDER [MESON-ARG...]: sets the folder up once and builds it; the output only when it fails.
 build()

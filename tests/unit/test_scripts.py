@@ -40,6 +40,72 @@ class CountResults(unittest.TestCase):
         self.assertEqual(self.count({"result": "FAIL", "stdout": "5 passed, 0 failed\n"}), [5, 1, 0])
 
 
+class Packages(unittest.TestCase):
+    """packages_install of lib.sh, with programs of our own in place of apt-get and the like."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.policy = os.path.join(self.dir.name, "policy-rc.d")
+        self.program("dpkg-query", '[ "$4" != here ] || printf installed')
+        self.program("id", "echo 0")
+        for name in "sleep", "dpkg", "systemctl":
+            self.program(name, "true")
+        self.program("apt-get", "test -x %s" % self.policy)
+
+    def program(self, name, text):
+        path = os.path.join(self.dir.name, name)
+        with open(path, "w") as f:
+            f.write('#!/bin/sh\necho "%s $*" >>%s/calls\n%s\n' % (name, self.dir.name, text))
+        os.chmod(path, 0o755)
+
+    def install(self, *names):
+        """(status, stdout, stderr, calls of our programs but dpkg-query)"""
+        text = '. "$0"; policy_rc_d=%s; packages_install "$@"; say done' % self.policy
+        r = subprocess.run(["bash", "-euc", text, os.path.join(SCRIPTS, "lib.sh"), *names], capture_output=True, text=True,
+                           env={"PATH": self.dir.name + ":/usr/bin:/bin", "TMPDIR": self.dir.name})
+        with open(os.path.join(self.dir.name, "calls")) as f:
+            calls = [line for line in f.read().splitlines() if not line.startswith("dpkg-query")]
+        return r.returncode, r.stdout, r.stderr, calls
+
+    def test_nothing_missing_asks_nobody(self):
+        self.assertEqual(self.install("here", "here"), (0, "done\n", "", []))
+
+    def test_only_what_is_missing_and_the_policy_goes_again(self):
+        status, out, _, calls = self.install("here", "far", "away")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, "Installing 2 packages .*: far away\ndone\n")
+        self.assertEqual(sum(c.startswith("apt-get") for c in calls), 2)
+        self.assertTrue([c for c in calls if c.endswith(" install far away")])
+        self.assertFalse(os.path.exists(self.policy))
+        self.assertFalse([name for name in os.listdir(self.dir.name) if name.startswith("shunt-packages")])
+
+    def test_somebody_elses_policy_stays(self):
+        self.program("policy-rc.d", "exit 101")
+        self.assertEqual(self.install("far")[0], 0)
+        self.assertTrue(os.path.exists(self.policy))
+
+    def test_a_flaky_mirror_is_asked_again(self):
+        self.program("apt-get", 'case "$*" in *install*) [ -e %s/again ] || { touch %s/again; exit 100; } ;; esac' %
+                     (self.dir.name, self.dir.name))
+        status, _, _, calls = self.install("far")
+        self.assertEqual((status, sum(" install " in c for c in calls)), (0, 2))
+
+    def test_a_failure_ends_the_script_with_what_apt_said(self):
+        self.program("apt-get", "echo E: no such package; exit 100")
+        status, out, err, _ = self.install("far")
+        self.assertEqual(status, 1)
+        self.assertNotIn("done", out)
+        self.assertIn("E: no such package", err)
+        self.assertFalse(os.path.exists(self.policy))
+
+    def test_without_root_it_says_what_is_missing(self):
+        self.program("id", "echo 1000")
+        status, _, err, calls = self.install("here", "far")
+        self.assertEqual((status, calls), (1, ["id -u"]))
+        self.assertIn("far", err)
+
+
 class Parse(unittest.TestCase):
     def test_wrk(self):
         text = "  1000 requests in 2.00s, 1MB read\n  Socket errors: connect 0, read 3, write 0, timeout 1\nRequests/sec:    499.50\n"
