@@ -274,12 +274,13 @@ static int check_tap(const struct link_spec *spec, char *err, size_t err_len)
 static bool socket_alive(const char *path)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
 	memcpy(un.sun_path, path, strlen(path)); /* parse_target() has checked the length */
-	/* EPROTOTYPE: somebody listens there, with another type of socket (memif's). */
-	bool alive = connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 || errno == EPROTOTYPE;
+	/* EAGAIN: its backlog is full. EPROTOTYPE: it listens with another type of socket (memif's). */
+	bool alive = connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 || errno == EAGAIN ||
+		     errno == EPROTOTYPE;
 	close(fd);
 	return alive;
 }

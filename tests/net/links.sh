@@ -125,6 +125,13 @@ tap)
 	[ -c /dev/net/tun ] || { echo "skipped: no /dev/net/tun"; exit 77; }
 	at=
 	kernel_peer tap:shunt0 -k 198.18.0.1/24
+	ip tuntap add dev shunt1 mode tap multi_queue || fail "no tap made beforehand"
+	start made tap:shunt1 info
+	wait "$last" || fail "a tap made beforehand is not used"
+	ip link add shunt2 type veth peer name shunt3 || fail "no veth"
+	start other tap:shunt2 info
+	wait "$last" && fail "a veth is no tap"
+	grep -q 'shunt2 exists and is no tap' "$dir/other.out" || fail "it is not said that a veth is no tap"
 	;;
 tap_unprivileged)
 	setpriv --reuid=65534 --clear-groups unshare -Urn true 2>/dev/null || { echo "skipped: no user namespaces"; exit 77; }
