@@ -11,7 +11,7 @@ export LC_ALL=C.UTF-8 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # su leaves the
 policy_rc_d=/usr/sbin/policy-rc.d
 
 packages_build='gcc clang meson ninja-build pkg-config libdpdk-dev libcriterion-dev libnuma-dev libbsd-dev libarchive-dev'
-packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping curl wrk redis-server redis-tools nginx-light
+packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping netbase curl wrk redis-server redis-tools nginx-light
 	memcached iperf3 nodejs openssl'
 
 say()
