@@ -139,6 +139,7 @@ tap_unprivileged)
 	setpriv --reuid=65534 --clear-groups unshare -Urn "$dir/peer" -k 198.18.0.1/24 tap info >"$dir/info.out" 2>&1 ||
 		fail "$(cat "$dir/info.out")"
 	silent info
+	grep -q '^tap:shunt0,' "$dir/info.out" || fail "the interface of the link tap is not named"
 	;;
 af_packet | af_xdp)
 	veth
