@@ -110,7 +110,6 @@ static unsigned tso_headers(const struct rte_mbuf *m, struct head *h)
 	h->virtio.hdr_len = (uint16_t)len;
 	memcpy(h->headers, rte_pktmbuf_mtod(m, const void *), len);
 	field = (uint16_t *)(h->headers + l4_off + offsetof(struct rte_tcp_hdr, cksum));
-	memcpy(&sum, field, sizeof(*field));
 	sum = *field + (uint32_t)htons((uint16_t)(m->pkt_len - l4_off));
 	*field = (uint16_t)((sum & 0xffff) + (sum >> 16));
 	return len;
