@@ -98,7 +98,7 @@ static int open_link(struct driver_port *port, char *err, size_t err_len)
 		return ret;
 	uint16_t mtu = link_mtu(cfg, spec);
 	port->room = pool_room(mtu);
-	port->jumbo_frames = link_jumbo_frames(cfg, spec);
+	port->jumbo_frames = link_jumbo_frames(spec);
 	ret = eal_start(cfg, spec, pool_bytes(cfg, port->room, port->jumbo_frames != 0), err, err_len);
 	if (ret != 0)
 		return ret;

@@ -116,7 +116,7 @@ int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_l
 bool link_is_vdev(const struct link_spec *spec);
 int link_check(const struct driver_config *cfg, struct link_spec *spec, char *err, size_t err_len);
 void link_devargs(const struct driver_port *port, struct link_spec *spec, uint16_t mtu);
-uint16_t link_jumbo_frames(const struct driver_config *cfg, const struct link_spec *spec);
+uint16_t link_jumbo_frames(const struct link_spec *spec);
 uint16_t link_mtu(const struct driver_config *cfg, const struct link_spec *spec);
 
 /* ifconf.c: the kernel's side of interfaces; 0 or -errno */

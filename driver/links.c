@@ -408,9 +408,9 @@ static uint32_t pow2_at_least(uint32_t v)
 }
 
 /* Frames of net_af_packet's ring if they are to hold 64 KB each; 0: they hold the MTU. */
-uint16_t link_jumbo_frames(const struct driver_config *cfg, const struct link_spec *spec)
+uint16_t link_jumbo_frames(const struct link_spec *spec)
 {
-	if (spec->kind != LINK_AF_PACKET || !cfg->offload_lro || strstr(spec->more, "framesz") != NULL)
+	if (spec->kind != LINK_AF_PACKET || strstr(spec->more, "framesz") != NULL)
 		return 0;
 	return JUMBO_FRAMES;
 }
