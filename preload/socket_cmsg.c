@@ -123,6 +123,19 @@ void cmsg_fill(struct msghdr *msg, const struct sock *so, const struct sock_recv
 	msg->msg_controllen = c.used;
 }
 
+int cmsg_pktoptions(const struct sock *so, void *val, socklen_t *len)
+{
+	struct msghdr msg = {.msg_control = val, .msg_controllen = *len};
+	struct control c = {.msg = &msg};
+	struct sock_recv_info info = {.to = so->local.addr};
+
+	/* TTL and TOS are not kept; no program was seen that asks for them here. */
+	if (so->family == AF_INET)
+		put_ip4(&c, so->opts.recv_opts & SOCK_RECV_PKTINFO, so, &info);
+	*len = (socklen_t)c.used;
+	return 0;
+}
+
 int cmsg_check_send(const struct msghdr *msg)
 {
 	struct cmsghdr *h;

@@ -39,6 +39,8 @@ int socket_getsockopt(int fd, struct file *f, int level, int name, void *val, so
 
 	if (bad_pointer(len) || (*len && bad_pointer(val)))
 		return -EFAULT;
+	if (level == IPPROTO_IP && name == IP_PKTOPTIONS && f->so->kind == SOCK_KIND_TCP && (int)*len >= 0)
+		return cmsg_pktoptions(f->so, val, len);
 	inst_lock(f->inst);
 	err = sock_getopt(f->so, level, name, val, len);
 	inst_unlock(f->inst);

@@ -50,6 +50,9 @@ void socket_inherit(int fd, struct inst *in, struct sock *so, int type);
  */
 void cmsg_fill(struct msghdr *msg, const struct sock *so, const struct sock_recv_info *info);
 
+/* getsockopt(2)'s IP_PKTOPTIONS of a connection: what ancillary data would say of its first packet. */
+int cmsg_pktoptions(const struct sock *so, void *val, socklen_t *len);
+
 /* Ancillary data of a send: 0, or -EINVAL for what we cannot do. */
 int cmsg_check_send(const struct msghdr *msg);
 

@@ -2,6 +2,8 @@
 /*
  * cases_options.c - getsockopt/setsockopt: defaults, round trips, refusals, short buffers
  */
+#include <net/if.h>
+
 #include "diff.h"
 
 /* Sets, prints the answer and what is read back. */
@@ -299,4 +301,26 @@ CASE(options, defer_accept)
 	until_readable(l);
 	c = RFD(accept(l, NULL, NULL));
 	R(recv(c, buf, 8, 0));
+}
+
+/* How dnsmasq learns by which interface a connection came. */
+CASE(options, pktoptions_of_a_connection)
+{
+	int p, fd = tcp_pair(&p);
+	char control[128], name[IF_NAMESIZE], text[32];
+	socklen_t len = sizeof(control);
+	struct cmsghdr h = {0};
+	struct in_pktinfo pi = {0};
+
+	R(getsockopt(fd, IPPROTO_IP, IP_PKTOPTIONS, control, &len));
+	say("len %u", len);
+	R(set_int(fd, IPPROTO_IP, IP_PKTINFO, 1));
+	len = sizeof(control);
+	R(getsockopt(fd, IPPROTO_IP, IP_PKTOPTIONS, control, &len));
+	say("len %u", len);
+	memcpy(&h, control, sizeof(h));
+	memcpy(&pi, control + sizeof(h), sizeof(pi));
+	say("len %zu type %d has a name %d %s", (size_t)h.cmsg_len, h.cmsg_type,
+	    if_indextoname((unsigned)pi.ipi_ifindex, name) != NULL,
+	    inet_ntop(AF_INET, &pi.ipi_addr, text, sizeof(text)));
 }
