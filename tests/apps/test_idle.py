@@ -9,6 +9,7 @@ generous bounds.
 import os
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -98,25 +99,26 @@ c.sendall(b"x")
 
 @links("kernel", "tap", "af_packet")
 def test_first_socket_to_serving(lab):
-    times, serving = [], []
+    """A client that comes as soon as listen() has returned is served by its first frame: nothing is sent twice.
+
+    One that comes before is not counted: on a veth whose other end nobody has opened its SYN is lost, and sent again
+    after a second.
+    """
+    times, serving, again = [], [], []
     for i in range(5):
         began = time.perf_counter()
         p = lab.start(["/usr/bin/python3", "-c", FIRST_SOCKET])
-
-        def served():
-            try:
-                with lab.connect(PORT, timeout=1) as s:
-                    return s.recv(1) == b"x"
-            except OSError:
-                return False
-
-        until(served, 20, "the first connection")
-        serving.append(time.perf_counter() - began)
+        until(lambda: open(p.log).read().endswith("\n"), 20, "the listener")
+        with lab.connect(PORT) as s:
+            check_equal(recv_exactly(s, 1), b"x")
+            serving.append(time.perf_counter() - began)
+            info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            again.append(struct.unpack_from("I", info, 100)[0])  # tcpi_total_retrans
         check_equal(p.wait(20), 0)
         times.append(float(open(p.log).read().splitlines()[-1]))
     print("  first listen(): %.0f ms; program started to served: %.0f ms"
           % (1e3 * statistics.median(times), 1e3 * statistics.median(serving)))
-    check(statistics.median(times) < 3, "the first socket takes %.1f s" % statistics.median(times))
+    check_equal(again, [0] * 5, "segments that the client sent again:")
 
 
 if __name__ == "__main__":
