@@ -242,10 +242,11 @@ void driver_close(struct driver_port *port)
 	free(port);
 }
 
-size_t driver_stats(struct driver_port *port, char *buf, size_t len)
+unsigned driver_counters(struct driver_port *port, struct driver_counter *to)
 {
 	struct rte_eth_stats s;
 	struct port_queue c = {0};
+	unsigned n = 0;
 
 	if (rte_eth_stats_get(port->id, &s) != 0)
 		return 0;
@@ -257,12 +258,34 @@ size_t driver_stats(struct driver_port *port, char *buf, size_t len)
 		c.tx_bytes += port->shared->q[q].tx_bytes;
 		c.tx_refused += port->shared->q[q].tx_refused;
 	}
-	int n = snprintf(buf, len,
-			 "rx_packets %" PRIu64 "\nrx_bytes %" PRIu64 "\nrx_missed %" PRIu64
-			 "\nrx_errors %" PRIu64 "\nrx_nombuf %" PRIu64 "\nrx_udp_gso_dropped %" PRIu64
-			 "\ntx_packets %" PRIu64 "\ntx_bytes %" PRIu64 "\ntx_errors %" PRIu64 "\n",
-			 s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf + c.rx_nombuf, c.rx_udp_gso,
-			 s.opackets + c.tx_packets, s.obytes + c.tx_bytes,
-			 s.oerrors + c.tx_prepare_bad + c.tx_refused);
-	return n < 0 ? 0 : (size_t)n;
+	to[n++] = (struct driver_counter){"rx_packets", s.ipackets};
+	to[n++] = (struct driver_counter){"rx_bytes", s.ibytes};
+	to[n++] = (struct driver_counter){"rx_missed", s.imissed};
+	to[n++] = (struct driver_counter){"rx_errors", s.ierrors};
+	to[n++] = (struct driver_counter){"rx_nombuf", s.rx_nombuf + c.rx_nombuf};
+	to[n++] = (struct driver_counter){"rx_udp_gso_dropped", c.rx_udp_gso};
+	to[n++] = (struct driver_counter){"tx_packets", s.opackets + c.tx_packets};
+	to[n++] = (struct driver_counter){"tx_bytes", s.obytes + c.tx_bytes};
+	to[n++] = (struct driver_counter){"tx_errors", s.oerrors + c.tx_prepare_bad + c.tx_refused};
+	return n;
+}
+
+size_t driver_stats(struct driver_port *port, char *buf, size_t len)
+{
+	struct driver_counter c[DRIVER_COUNTERS_MAX];
+	unsigned n = driver_counters(port, c);
+	size_t at = 0;
+
+	for (unsigned i = 0; i < n && at < len; i++)
+		at += (size_t)snprintf(buf + at, len - at, "%s %" PRIu64 "\n", c[i].name, c[i].value);
+	return at;
+}
+
+void driver_mbufs(const struct driver_port *port, struct driver_mbufs *m)
+{
+	*m = (struct driver_mbufs){.total = port->pool->size, .free = rte_mempool_avail_count(port->pool)};
+	if (port->jumbo_pool != NULL) {
+		m->jumbo_total = port->jumbo_pool->size;
+		m->jumbo_free = rte_mempool_avail_count(port->jumbo_pool);
+	}
 }

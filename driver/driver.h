@@ -73,7 +73,46 @@ bool driver_owns_fd(int fd);
 int driver_capture_start(struct driver_port *port, const char *path);
 void driver_capture_stop(struct driver_port *port);
 
-/* Port statistics as text ("rx_packets 123\n…"), into buf. */
+struct driver_counter {
+	const char *name;
+	uint64_t value;
+};
+
+/* Statistics of the port ("rx_packets", …); returns how many, at most DRIVER_COUNTERS_MAX. */
+#define DRIVER_COUNTERS_MAX 16
+unsigned driver_counters(struct driver_port *port, struct driver_counter *to);
+
+/* The same as text ("rx_packets 123\n…"), into buf. */
 size_t driver_stats(struct driver_port *port, char *buf, size_t len);
+
+/* Packet buffers in all, and those not in use: neither in the stack nor with the device. */
+struct driver_mbufs {
+	uint32_t total, free;
+	uint32_t jumbo_total, jumbo_free; /* 64 KB each, for receiving from a kernel that has joined frames */
+};
+void driver_mbufs(const struct driver_port *port, struct driver_mbufs *m);
+
+/*
+ * DPDK's telemetry: a thread that answers requests on a socket with the commands that were registered
+ * (rte_telemetry.h). The socket has the name "…/dpdk_telemetry.v2" in a folder that only this user may enter:
+ * in $RUNTIME_DIRECTORY/dpdk, /run/dpdk (root) or $XDG_RUNTIME_DIR/dpdk named after this process, else below
+ * /tmp; DPDK's dpdk-telemetry.py finds the former.
+ *
+ * The listening socket is inherited by fork. When the process whose thread answers has gone, one child may
+ * call driver_telemetry_start() again, and then answers on the same socket.
+ */
+struct driver_telemetry {
+	int (*keep_fd)(int fd);  /* moves a descriptor out of the program's way and protects it; its number */
+	void (*drop_fd)(int fd); /* it is about to be closed */
+};
+
+/* 0, or -errno: there is no folder to write to, no thread … */
+int driver_telemetry_start(const struct driver_telemetry *t);
+
+/* The socket's name, NULL when there is none. */
+const char *driver_telemetry_path(void);
+
+/* Removes the socket's name and folder; for the last member of the family. */
+void driver_telemetry_unlink(void);
 
 #endif

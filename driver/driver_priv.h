@@ -141,6 +141,9 @@ bool eal_has_hugepages(void);
 const char *eal_last_error(void);
 void eal_clear_error(void);
 
+/* telemetry_dir.c: a folder for the telemetry socket; 0 or -errno */
+int telemetry_dir_make(char *dir, size_t len);
+
 /* pool.c */
 uint16_t pool_room(uint16_t mtu);
 size_t pool_bytes(const struct driver_config *cfg, uint16_t room, bool jumbo);

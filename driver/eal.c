@@ -3,9 +3,9 @@
  * eal.c - starts DPDK inside somebody else's program without disturbing it
  *
  * Called once per family, from driver_open(), which has blocked all signals and restores the thread's
- * affinity afterwards. EAL is told to keep everything to itself: no files (no-shconf), no telemetry socket,
- * no PCI scan unless the link is a PCI device, one lcore (the current CPU), so that it makes no worker
- * threads. All its memory is one shared mapping that fork inherits: a memfd, or hugepages.
+ * affinity afterwards. EAL is told to keep everything to itself: no files (no-shconf), no telemetry socket
+ * (telemetry.c makes it), no PCI scan unless the link is a PCI device, one lcore (the current CPU), so that
+ * it makes no worker threads. All its memory is one shared mapping that fork inherits: a memfd, or hugepages.
  *
  * DPDK's log goes through a stream of ours, because its own would end on the program's stderr and in syslog;
  * the last error is kept so that a failed start can say the cause in one line.
@@ -249,6 +249,7 @@ static int run_eal(const struct driver_config *cfg, const struct link_spec *spec
 	int ret = rte_eal_init(a.n, a.v);
 	int why = rte_errno;
 	args_free(&a, kept);
+	rmdir(rte_eal_get_runtime_dir());        /* empty, and EAL leaves it for ever */
 	RTE_PER_LCORE(_lcore_id) = LCORE_ID_ANY; /* lcore ids are queue numbers here: driver_enter_queue() */
 	if (ret >= 0)
 		return 0;

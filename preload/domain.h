@@ -47,7 +47,8 @@ struct domain {
 	unsigned n_insts;
 	unsigned n_members_max, n_fds; /* members[] in use at most; length of each member's table */
 	_Atomic uint32_t n_members;
-	_Atomic uint64_t reap_at; /* inst_clock() when dead members are next looked for */
+	_Atomic uint64_t reap_at;  /* inst_clock() when dead members are next looked for */
+	_Atomic int telemetry_pid; /* who answers: telemetry.h */
 	struct inst_clock_base clock;
 	struct inst insts[DOMAIN_INSTS_MAX];
 	unsigned ifindex; /* of the link's interface in the kernel, 0: none */

@@ -153,6 +153,16 @@ void inst_unlock(struct inst *in)
 		helper_kick_slow();
 }
 
+bool inst_look_begin(struct inst *in, unsigned ms)
+{
+	return shm_lock_within(&in->lock, ms);
+}
+
+void inst_look_end(struct inst *in)
+{
+	shm_unlock(&in->lock);
+}
+
 void inst_flush(struct inst *in)
 {
 	struct rte_mbuf *pkts[TX_BURST];

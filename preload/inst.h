@@ -52,6 +52,13 @@ void inst_lock(struct inst *in);
 /* Hands wake-ups to their watchers, then releases. Frames stay queued: see inst_flush(). */
 void inst_unlock(struct inst *in);
 
+/*
+ * For looking on: takes the lock without telling the stack anything; false when it is not to be had in about
+ * `ms`. The end hands out no wake-ups.
+ */
+bool inst_look_begin(struct inst *in, unsigned ms);
+void inst_look_end(struct inst *in);
+
 /* Before pthread_cancel(3): from now on no thread of this process can be cancelled while it holds a lock. */
 void inst_before_cancel(void);
 

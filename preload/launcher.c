@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * launcher.c - shunt [OPTION]… [--] PROGRAM [ARG…]
+ * launcher.c - shunt [OPTION]… [--] PROGRAM [ARG…]; shunt stat PID is in launcher_ask.c
  *
  * Checks the settings, hands them on as environment variables and executes the program with libshunt.so
  * preloaded. Nothing of it stays: the program has the launcher's process id. The library would read the same
@@ -19,6 +19,7 @@
 
 #include "config.h"
 #include "config_value.h"
+#include "launcher_ask.h"
 #include "launcher_elf.h"
 
 enum { EXIT_USAGE = 2, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -41,8 +42,10 @@ static void print_help(void)
 {
 	printf("shunt [--link SPEC] [--addr CIDR]... [--gw ADDR] [--config FILE] [--set KEY=VALUE]... [--] "
 	       "PROGRAM "
-	       "[ARG...]\n\n"
-	       "Runs PROGRAM with its sockets served by a TCP/IP stack inside its own process, over DPDK.\n\n"
+	       "[ARG...]\n"
+	       "shunt stat PID [--json]\n\n"
+	       "Runs PROGRAM with its sockets served by a TCP/IP stack inside its own process, over DPDK; or "
+	       "asks\na running one what it counted.\n\n"
 	       "  --link SPEC       what to drive, the key `link` below\n"
 	       "  --addr CIDR       an own address, the key `addr`; may be repeated\n"
 	       "  --gw ADDR         the gateway, the key `gw`\n"
@@ -224,8 +227,11 @@ int main(int argc, char **argv)
 	char program[4096], library[4096];
 	struct config cfg;
 	const char *why;
-	int first = read_options(argc, argv);
+	int first;
 
+	if (launcher_is_question(argc, argv))
+		return launcher_ask(argc, argv);
+	first = read_options(argc, argv);
 	check_settings(&cfg);
 	if (first >= argc)
 		die(EXIT_USAGE, "no program given; see shunt --help");

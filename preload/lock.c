@@ -19,6 +19,7 @@
 
 #define LOCK_SPINS      200
 #define LOCK_RECHECK_MS 100
+#define LOCK_NAP_US     50
 #define LOCK_WAITERS    (1u << 31)
 
 static __thread uint32_t cached_tid;
@@ -137,6 +138,21 @@ void shm_lock_slow(struct shm_lock *l, uint32_t tid)
 		if (!futex_wait(&l->word, w | LOCK_WAITERS, &recheck) && take_over(l, tid))
 			return;
 	}
+}
+
+bool shm_lock_within(struct shm_lock *l, unsigned ms)
+{
+	static const struct timespec nap = {.tv_nsec = LOCK_NAP_US * 1000};
+
+	for (unsigned naps = 0; naps <= ms * 1000 / LOCK_NAP_US; naps++) {
+		for (int i = 0; i < LOCK_SPINS; i++) {
+			if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 && shm_trylock(l))
+				return true;
+			pause_cpu();
+		}
+		nanosleep(&nap, NULL);
+	}
+	return false;
 }
 
 void shm_unlock_slow(struct shm_lock *l)

@@ -45,6 +45,9 @@ static inline bool shm_trylock(struct shm_lock *l)
 	return false;
 }
 
+/* Gives up after about `ms`, also when the owner is dead: for readers that can do without. */
+bool shm_lock_within(struct shm_lock *l, unsigned ms);
+
 /* No signal handler of the program runs on this thread until the unlock. */
 static inline void shm_lock(struct shm_lock *l)
 {

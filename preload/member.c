@@ -15,6 +15,7 @@
 #include "helper.h"
 #include "libc.h"
 #include "member.h"
+#include "telemetry.h"
 #include "wait.h"
 
 #define UNBORN_MAX_NS (10 * NS_PER_SEC) /* a fork that is not over by now has failed */
@@ -229,8 +230,10 @@ static void reap_one(struct member *m, time_ns now)
 		return;
 	if (!atomic_compare_exchange_strong(&m->pid, &pid, MEMBER_REAPED))
 		return;
-	if (pid > 0)
+	if (pid > 0) {
 		slot_reap(pid);
+		telemetry_left(pid);
+	}
 	member_release(m);
 }
 
@@ -240,6 +243,7 @@ bool member_leave(void)
 
 	if (!atomic_compare_exchange_strong(&member_self->pid, &pid, MEMBER_REAPED))
 		return false;
+	telemetry_left(pid);
 	member_release(member_self);
 	return true;
 }
@@ -249,6 +253,7 @@ void member_reap(time_ns now)
 	uint64_t due;
 	int saved = errno;
 
+	telemetry_take_over();
 	if (atomic_load_explicit(&domain->n_members, memory_order_relaxed) < 2)
 		return;
 	due = atomic_load_explicit(&domain->reap_at, memory_order_relaxed);

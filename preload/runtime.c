@@ -33,6 +33,7 @@
 #include "stack/netdev.h"
 #include "stack/pkt.h"
 #include "stack/stack.h"
+#include "telemetry.h"
 
 #define TEXT_MAX       256
 #define BURST          32
@@ -240,6 +241,7 @@ static int start(void)
 						 : "all sockets stay with the kernel");
 		return err;
 	}
+	telemetry_start(s.port);
 	say_started(&s);
 	return 0;
 }

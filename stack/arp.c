@@ -467,3 +467,12 @@ void stack_arp_announce(struct stack *st)
 		send_packet(st, RTE_ARP_OP_REQUEST, mac_broadcast, st->cfg.addrs[i].addr, mac_zero,
 			    st->cfg.addrs[i].addr);
 }
+
+uint32_t arp_count(const struct stack *st)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < st->cfg.max_arp; i++)
+		n += st->arp->entries[i].state != ARP_FREE;
+	return n;
+}

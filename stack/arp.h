@@ -71,6 +71,9 @@ bool arp_use(struct stack *st, struct arp_entry *e);
 /* Keeps a finished frame (destination MAC address missing) until the neighbour answers. Takes the mbuf. */
 void arp_queue(struct stack *st, struct arp_entry *e, struct rte_mbuf *frame);
 
+/* Neighbours in the table. */
+uint32_t arp_count(const struct stack *st);
+
 void arp_timer(struct stack *st, struct timer *t);
 
 #endif

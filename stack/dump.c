@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "arp.h"
+#include "frag.h"
 #include "stack_priv.h"
 #include "tcp.h"
 #include "udp.h"
@@ -25,6 +27,18 @@ unsigned stack_counters(const struct stack *st, const uint64_t **values, const c
 	*values = st->counters;
 	*names = counter_names;
 	return COUNTER_COUNT;
+}
+
+void stack_usage(const struct stack *st, struct stack_usage *u)
+{
+	tcp_usage(st, u);
+	udp_usage(st, u);
+	u->neighbours += arp_count(st);
+	u->neighbours_max += st->cfg.max_arp;
+	u->fragments += frag_count(st);
+	u->fragments_max += st->cfg.max_fragments;
+	u->held_mbufs += st->held_mbufs;
+	u->held_mbufs_max += st->hold_max;
 }
 
 size_t dump_printf(char *buf, size_t len, size_t at, const char *fmt, ...)

@@ -299,3 +299,12 @@ void frag_timer(struct stack *st, struct timer *t)
 				  1); /* RFC 1122, 3.3.2: only when the first piece is here */
 	entry_drop(st, e);
 }
+
+uint32_t frag_count(const struct stack *st)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < st->cfg.max_fragments; i++)
+		n += st->frag->entries[i].in_use;
+	return n;
+}

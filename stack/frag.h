@@ -6,6 +6,7 @@
 #define STACK_FRAG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct rte_mbuf;
 struct stack;
@@ -22,6 +23,9 @@ void frag_fini(struct stack *st);
  * one completed it, else NULL.
  */
 struct rte_mbuf *frag_input(struct stack *st, struct rte_mbuf *m, unsigned hdr_len);
+
+/* Datagrams under reassembly. */
+uint32_t frag_count(const struct stack *st);
 
 void frag_timer(struct stack *st, struct timer *t);
 

@@ -167,6 +167,20 @@ unsigned stack_undelivered(const struct stack *st);
 /* Counters by index; names in counters.def. */
 unsigned stack_counters(const struct stack *st, const uint64_t **values, const char *const **names);
 
+/* What is in use and how much there may be of it. Entries and buffers, not bytes. */
+struct stack_usage {
+	uint32_t tcp_listeners, tcp_connections; /* connections: half-open ones and orphans included */
+	uint32_t tcp_orphans;   /* of the connections: closed by the program and not finished */
+	uint32_t tcp_time_wait; /* not among the connections */
+	uint32_t udp_sockets;
+	uint32_t neighbours, fragments; /* fragments: IPv4 datagrams under reassembly */
+	uint32_t held_mbufs;            /* in sockets' queues and in reassembly */
+	uint32_t tcp_max, tcp_time_wait_max, udp_max, neighbours_max, fragments_max, held_mbufs_max;
+};
+
+/* Adds an instance's usage to *u; walks some of the tables. */
+void stack_usage(const struct stack *st, struct stack_usage *u);
+
 /* One line per socket, then the non-zero counters, as text into buf. Returns the bytes it wanted to write. */
 size_t stack_dump(const struct stack *st, char *buf, size_t len);
 

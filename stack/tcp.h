@@ -19,6 +19,7 @@
 
 struct stack;
 struct stack_config;
+struct stack_usage;
 struct timer;
 struct rte_mbuf;
 
@@ -55,6 +56,7 @@ bool tcp_flush_needed(const struct stack *st);
 
 unsigned tcp_undelivered(const struct stack *st);
 size_t tcp_dump(const struct stack *st, char *buf, size_t len);
+void tcp_usage(const struct stack *st, struct stack_usage *u);
 
 /* The sock.h operations for SOCK_KIND_TCP and SOCK_KIND_TCP_LISTEN. */
 int tcp_sock_new(struct stack *st, int family, struct sock **out);

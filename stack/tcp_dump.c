@@ -69,3 +69,26 @@ size_t tcp_dump(const struct stack *st, char *buf, size_t len)
 	return dump_printf(buf, len, at, "tcp %u connections, %u orphans, %u in TIME-WAIT\n", t->conns,
 			   t->orphans, t->tw_count);
 }
+
+static uint32_t count_listeners(const struct tcp_table *t)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < TCP_LISTEN_BUCKETS; i++)
+		for (const struct tcp_conn *c = t->listeners[i]; c; c = c->listen.next)
+			n++;
+	return n;
+}
+
+void tcp_usage(const struct stack *st, struct stack_usage *u)
+{
+	const struct tcp_table *t = st->tcp;
+	uint32_t listeners = count_listeners(t);
+
+	u->tcp_listeners += listeners;
+	u->tcp_connections += t->conns - listeners;
+	u->tcp_orphans += t->orphans;
+	u->tcp_time_wait += t->tw_count;
+	u->tcp_max += t->arena_max;
+	u->tcp_time_wait_max += t->tw_max;
+}

@@ -471,3 +471,10 @@ size_t udp_dump(const struct stack *st, char *buf, size_t len)
 	}
 	return at;
 }
+
+void udp_usage(const struct stack *st, struct stack_usage *u)
+{
+	for (uint32_t i = 0; i < st->cfg.max_udp; i++)
+		u->udp_sockets += st->udp->socks[i].base.kind != SOCK_KIND_FREE;
+	u->udp_max += st->cfg.max_udp;
+}

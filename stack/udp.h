@@ -14,6 +14,7 @@
 
 struct ip_rx;
 struct stack_config;
+struct stack_usage;
 
 /* What a datagram can carry: 65535 - 20 - 8. */
 #define UDP_PAYLOAD_MAX 65507
@@ -40,6 +41,7 @@ void udp_icmp_error(struct stack *st, const struct endpoint *local, const struct
 void udp_tx_room(struct stack *st);
 
 size_t udp_dump(const struct stack *st, char *buf, size_t len);
+void udp_usage(const struct stack *st, struct stack_usage *u);
 
 /* May `so` have this local endpoint beside those of `st` (SO_REUSEADDR, SO_REUSEPORT)? */
 bool udp_table_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);

@@ -15,6 +15,7 @@ import argparse
 import fnmatch
 import hashlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -203,6 +204,12 @@ class Lab:
         except subprocess.TimeoutExpired:
             raise Failure("%s did not end %d s after signal %d\n%s" % (p.argv0, grace_s, sig, self.tail(p.log)))
 
+    # -- what the stack says --
+
+    def counters(self, p):
+        """Its counters, or None on the kernel."""
+        return None if self.kernel else counters(self.lib, getattr(p, "pid", p))
+
     # -- files --
 
     def path(self, *names):
@@ -302,6 +309,23 @@ def cpu_seconds(pid):
     with open("/proc/%d/stat" % pid) as f:
         fields = f.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def launcher(lib):
+    return os.path.join(os.path.dirname(os.path.abspath(lib)), "shunt")
+
+
+def ask(lib, pid, what="stat"):
+    """What a program under Shunt answers to `shunt stat PID --json` (or dump, why); Failure when it does not."""
+    r = subprocess.run([launcher(lib), what, str(pid), "--json"], capture_output=True, text=True, timeout=30)
+    if r.returncode:
+        raise Failure("shunt %s %d: %s" % (what, pid, r.stderr.strip()))
+    return json.loads(r.stdout)
+
+
+def counters(lib, pid):
+    """All counters of a program under Shunt: {"stack": {...}, "sockets": {...}, "mbufs": {...}, "port": {...}}."""
+    return ask(lib, pid)["/shunt/counters"]
 
 
 def descendants(pid):

@@ -90,6 +90,11 @@ size_t tcp_dump(const struct stack *st, char *buf, size_t len)
 	return 0;
 }
 
+void tcp_usage(const struct stack *st, struct stack_usage *u)
+{
+	(void)st, (void)u;
+}
+
 int tcp_sock_new(struct stack *st, int family, struct sock **out)
 {
 	static struct sock so;

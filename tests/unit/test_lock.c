@@ -47,6 +47,31 @@ Test(lock, excludes_threads)
 	cr_assert_eq(s.lock.word, 0);
 }
 
+static void *hold(void *arg)
+{
+	struct shared *s = arg;
+
+	shm_lock(&s->lock);
+	s->count = 1;
+	return NULL; /* and never gives it back */
+}
+
+Test(lock, within_gives_up)
+{
+	static struct shared s;
+	pthread_t t;
+
+	libc_resolve();
+	cr_assert(shm_lock_within(&s.lock, 0));
+	cr_assert(shm_lock_is_mine(&s.lock));
+	shm_unlock(&s.lock);
+	pthread_create(&t, NULL, hold, &s);
+	pthread_join(t, NULL);
+	cr_assert(!shm_lock_within(&s.lock, 5));
+	cr_assert_eq(s.count, 1);
+	cr_assert(!shm_lock_is_mine(&s.lock));
+}
+
 Test(lock, excludes_processes)
 {
 	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -248,6 +248,43 @@ Test(tcp_pair, connects_exchanges_and_closes)
 	pair_stop(&p);
 }
 
+Test(tcp_pair, usage_counts_what_is_open)
+{
+	struct stack_usage u = {.tcp_max = 0}, none;
+	struct sock *l, *c, *s, *udp;
+	struct pair p;
+
+	pair_start(&p, NULL);
+	stack_usage(p.st[1], &u);
+	cr_assert_eq(u.tcp_listeners + u.tcp_connections + u.tcp_time_wait + u.udp_sockets, 0);
+	cr_assert(u.tcp_max > 0 && u.udp_max > 0 && u.tcp_time_wait_max > 0 && u.neighbours_max > 0);
+	none = u;
+	l = listener(&p, 80);
+	connected(&p, l, &c, &s);
+	cr_assert_eq(sock_new(l->stack, AF_INET, SOCK_DGRAM, &udp), 0);
+	memset(&u, 0, sizeof(u));
+	stack_usage(p.st[1], &u);
+	cr_assert_eq(u.tcp_listeners, 1);
+	cr_assert_eq(u.tcp_connections, 1);
+	cr_assert_eq(u.udp_sockets, 1);
+	cr_assert_eq(u.held_mbufs, 0);
+	cr_assert_eq(put(c, "ping", 4), 4);
+	settle(&p);
+	memset(&u, 0, sizeof(u));
+	stack_usage(p.st[1], &u);
+	cr_assert_eq(u.held_mbufs, 1, "received and not read");
+	sock_close(udp);
+	sock_close(l);
+	sock_close(s);
+	settle(&p);
+	memset(&u, 0, sizeof(u));
+	stack_usage(p.st[1], &u);
+	cr_assert_eq(u.tcp_listeners + u.tcp_connections + u.udp_sockets + u.held_mbufs, 0);
+	cr_assert_eq(u.tcp_max, none.tcp_max);
+	sock_close(c);
+	pair_stop(&p);
+}
+
 Test(tcp_pair, carries_megabytes_both_ways)
 {
 	struct pair p;

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""shunt stat: a running program says what it counted, also when its first process has gone; and what cannot answer is
+told in one line."""
+import os
+import re
+import signal
+import socket
+import sys
+
+import lib
+from lib import check, check_equal, links, need_programs, recv_exactly, until
+from test_redis import PORT, redis
+
+LINKS = ("tap", "af_packet")
+
+# Echoes on a socket that was made before the process forked; prints the ids of its processes.
+FAMILY = """
+import os, signal, socket, sys
+how = sys.argv[1]
+s = socket.create_server(("0.0.0.0", %d))
+child = os.fork()
+if child == 0:
+    while True:
+        c, a = s.accept()
+        while data := c.recv(4096):
+            c.sendall(data)
+        c.close()
+print(os.getpid(), child, flush=True)
+if how == "stay":
+    signal.pause()
+if how == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+""" % PORT
+
+
+def shunt(lab, *args, ok=True):
+    r = lab.finish([lib.launcher(lab.lib), *args], 20, ok, None)
+    return r.stdout.decode() if ok else (r.returncode, r.stderr.decode())
+
+
+def stat_line(text, name):
+    """The value of a line of `shunt stat`, 0 when it is left out."""
+    m = re.search(r"^  %s +(\d+)( |$)" % name, text, re.M)
+    return int(m.group(1)) if m else 0
+
+
+@links(*LINKS)
+def test_counters(lab):
+    p = redis(lab)
+    before = lab.counters(p)
+    conns = [lab.connect(PORT) for _ in range(7)]
+    for s in conns:
+        s.sendall(b"PING\r\n")
+        check_equal(recv_exactly(s, 7), b"+PONG\r\n")
+    now = lab.counters(p)
+    check_equal(now["stack"]["tcp_established"] - before["stack"]["tcp_established"], 7)
+    check_equal(now["sockets"]["tcp_listeners"], 1)
+    check_equal(now["sockets"]["tcp_connections"], 7)
+    check(now["port"]["rx_packets"] > before["port"]["rx_packets"], now["port"])
+    check_equal(now["mbufs"]["total"], now["mbufs"]["free"] + now["mbufs"]["in_use"])
+    check_equal(now["instances_busy"], 0)
+    for s in conns:
+        s.close()
+    until(lambda: lab.counters(p)["sockets"]["tcp_connections"] == 0, 10, "the connections to be gone")
+    check_equal(lab.stop(p), 0)
+
+
+@links(*LINKS)
+def test_text(lab):
+    p = redis(lab)
+    text = shunt(lab, "stat", str(p.pid))
+    check(text.startswith("redis-server (%d): 198.18.0.2/24 on %s" % (p.pid, lab.link)), text)
+    check_equal(stat_line(text, "tcp_listeners"), 1)
+    check(stat_line(text, "tcp_rx") > 0, text)
+    check_equal(stat_line(text, "tcp_rx_bad"), 0)
+    check("tcp_rx_bad" not in text, "a counter of zero is shown")
+    check("segments received" in text, "no explanation")
+
+
+@links(*LINKS)
+def test_told_what_cannot_answer(lab):
+    def refused(pid, words):
+        status, err = shunt(lab, "stat", str(pid), ok=False)
+        check_equal(status, 1)
+        check(words in err and len(err.splitlines()) == 1, err)
+
+    refused(99999999, "no such process")
+    refused(os.getpid(), "does not run under Shunt")
+    idle = lab.start(["/usr/bin/python3", "-c", "import signal; print('up', flush=True); signal.pause()"])
+    until(lambda: b"up" in open(idle.log, "rb").read(), 10, "the program")
+    refused(idle.pid, "no stack answers")
+    p = redis(lab, keys={"telemetry": "off"})
+    refused(p.pid, "telemetry=off")
+    need_programs("setpriv")
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    launcher = os.path.join(lab.dir, "shunt")
+    with open(lib.launcher(lab.lib), "rb") as f:  # nobody may be unable to reach the build folder
+        lab.write("shunt", f.read())
+    os.chmod(launcher, 0o755)
+    r = lab.finish([*as_nobody, launcher, "stat", str(p.pid)], 10, False, None)
+    check(r.returncode == 1 and b"no permission" in r.stderr, r.returncode, r.stderr)
+
+
+@links("tap")
+def test_programs_of_that_name(lab):
+    """Only `stat NUMBER` is a question; everything else is a program to be started."""
+    status, err = shunt(lab, "--", "stat", "99999999", ok=False)
+    check("99999999" in err and "shunt:" not in err, status, err)
+    check("File: /tmp" in shunt(lab, "stat", "/tmp"))
+    status, err = shunt(lab, "stat", ok=False)
+    check("missing operand" in err, status, err)
+
+
+def echoed(lab):
+    with lab.connect(PORT, timeout=5) as s:
+        s.sendall(b"hello")
+        check_equal(recv_exactly(s, 5), b"hello")
+
+
+def family(lab, how):
+    p = lab.start(["/usr/bin/python3", lab.write("family.py", FAMILY), how])
+    until(lambda: len(open(p.log).read().split()) == 2, 20, "the family")
+    parent, child = map(int, open(p.log).read().split())
+    check_equal(parent, p.pid)
+    echoed(lab)
+    return p, parent, child
+
+
+def end(pid):
+    os.kill(pid, signal.SIGKILL)
+
+
+@links(*LINKS)
+def test_every_member_answers(lab):
+    p, parent, child = family(lab, "stay")
+    for pid in (parent, child):
+        check_equal(lab.counters(pid)["sockets"]["tcp_listeners"], 1)
+    info = lib.json.loads(shunt(lab, "stat", str(child), "--json"))
+    check(info["/shunt/counters"], info)
+
+
+def answers(lab, pid):
+    try:
+        return lab.counters(pid)["sockets"]["tcp_listeners"] == 1
+    except lib.Failure:
+        return False
+
+
+@links(*LINKS)
+def test_survivor_answers(lab):
+    """The process that started DPDK leaves or is killed: another one answers, and counts on."""
+    for how in ("leave", "killed"):
+        p, parent, child = family(lab, how)
+        try:
+            p.wait(10)
+            if how == "killed":
+                # Nobody says farewell: the successor notices with the next packet after a look round, once a second.
+                until(lambda: echoed(lab) or answers(lab, child), 20, "somebody to take over")
+            until(lambda: answers(lab, child), 10, "the child to answer")
+            check(lab.counters(child)["stack"]["tcp_established"] >= 1)
+        finally:
+            end(child)
+        until(lambda: not os.path.exists("/proc/%d/fd/0" % child), 10, "the child to be gone")
+
+
+@links("tap")
+def test_unprivileged(lab):
+    need_programs("setpriv", "unshare")
+    full = lab.argv(["/usr/bin/python3", "-c", """
+import os, socket, subprocess, sys
+s = socket.create_server(("0.0.0.0", %d))
+sys.exit(subprocess.run([sys.argv[1], "stat", str(os.getpid())]).returncode)
+""" % PORT, lib.launcher(lab.lib)])
+    at = full.index("env")
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urn"] + full[at:]
+    r = lab.finish(as_nobody, 30, False, None)
+    check_equal((r.returncode, stat_line(r.stdout.decode(), "tcp_listeners")), (0, 1), r.stderr)
+    check_equal(r.stderr, b"")
+
+
+@links("tap")
+def test_many_programs(lab):
+    """Each has its own stack and answers for itself."""
+    procs = []
+    for i in range(3):
+        procs.append(lab.start(["/usr/bin/python3", "-c", """
+import signal, socket
+socks = [socket.create_server(("0.0.0.0", %d + n)) for n in range(%d)]
+print("up", flush=True)
+signal.pause()
+""" % (PORT + 10 * i, i + 1)], keys={"link": "tap:many%d" % i, "addr": "198.18.%d.2/24" % (i + 1)}))
+    for i, p in enumerate(procs):
+        until(lambda: b"up" in open(p.log, "rb").read(), 20, "program %d" % i)
+        check_equal(lab.counters(p)["sockets"]["tcp_listeners"], i + 1)
+
+
+def telemetry_path(pid):
+    with open("/proc/%d/net/unix" % pid) as f:
+        names = [line.split()[-1] for line in f if "dpdk_telemetry.v2" in line]
+    return next(n for n in names if "shunt-%d/" % pid in n)
+
+
+@links("tap")
+def test_rude_clients(lab):
+    """Who asks and goes does not take a place for good, and nothing of it reaches the program."""
+    p = redis(lab)
+    path = telemetry_path(p.pid)
+    for i in range(40):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(path)
+            if i % 2:
+                s.send(b"/shunt/counters," * (i % 3) + bytes([i, 255, 0]))
+
+    def served():
+        return answers(lab, p.pid)
+
+    until(served, 10, "a place")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(path)
+        s.recv(65536)
+        for question in (b"/shunt/counters,9", b"/shunt/counters,x", b"/shunt/nothing", b",", b"/shunt/counters,,,"):
+            s.send(question)
+            check(b"null" in s.recv(65536), question)
+    check(b"socket" not in open(p.log, "rb").read(), "the program's output has something")
+    check_equal(lab.stop(p), 0)
+    check(not os.path.exists(os.path.dirname(path)), "the socket's folder is left")
+
+
+if __name__ == "__main__":
+    sys.exit(lib.main(globals()))
