@@ -145,6 +145,7 @@ size_t tcp_sndq_write(struct tcp_conn *c, struct tcp_iov_cursor *cur, size_t byt
 		unsigned n = want < ALLOC_BURST ? (unsigned)want : ALLOC_BURST;
 
 		if (!tcp_snd_has_room(c)) {
+			COUNT(st, tcp_sndbuf_full);
 			c->flags |= CONN_F_NOSPACE;
 			break;
 		}

@@ -310,6 +310,7 @@ ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list)
 	else
 		n = 0;
 	if (n == 0) {
+		COUNT(so->stack, tcp_sndbuf_full);
 		c->flags |= CONN_F_NOSPACE;
 		sock_events_clear(so, EPOLLOUT);
 		return -EAGAIN;

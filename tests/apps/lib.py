@@ -210,6 +210,37 @@ class Lab:
         """Its counters, or None on the kernel."""
         return None if self.kernel else counters(self.lib, getattr(p, "pid", p))
 
+    def count(self, p, before=None):
+        """The stack's counters, or how far they rose since `before`."""
+        now = self.counters(p)["stack"]
+        return {name: value - before[name] for name, value in now.items()} if before else now
+
+    def check_rose(self, p, before, *names):
+        """Each of these counters rose since `before` (a count()); soon, for what is dropped when it is next polled."""
+        for name in names:
+            until(lambda: self.kernel or self.count(p, before)[name] > 0, 10, "the counter %s to rise" % name)
+
+    def check_no_leak(self, p, before, spare_mbufs=64, seconds=20):
+        """Once the clients have gone: no connection is left, and no more packet buffers are in use than `before` (a
+        counters() of the idle program). spare_mbufs: what a ring or a cache may keep until it is next used."""
+        if self.kernel:
+            return
+        def left():
+            now = self.counters(p)
+            used = now["mbufs"]["in_use"] - before["mbufs"]["in_use"]
+            jumbo = now["mbufs"].get("jumbo_in_use", 0) - before["mbufs"].get("jumbo_in_use", 0)
+            return {k: v for k, v in {
+                "connections": now["sockets"]["tcp_connections"] - before["sockets"]["tcp_connections"],
+                "orphans": now["sockets"]["tcp_orphans"],
+                "UDP sockets": now["sockets"]["udp_sockets"] - before["sockets"]["udp_sockets"],
+                "buffers held": now["tables"]["held_mbufs"] - before["tables"]["held_mbufs"],
+                "buffers": max(used - spare_mbufs, 0),
+                "jumbo buffers": max(jumbo, 0)}.items() if v > 0}
+        try:
+            until(lambda: not left(), seconds, "everything to be given back")
+        except Failure as e:
+            raise Failure("%s: %s" % (e, left()))
+
     # -- files --
 
     def path(self, *names):

@@ -75,11 +75,13 @@ def test_hello(lab):
 def test_files(lab):
     sums = {size: lab.file_of("www/f%d" % size, size) for size in SIZES}
     p = nginx(lab)
+    idle = lab.counters(p)
     for size, want in sums.items():
         check_equal(fetch(lab, "f%d" % size), want, "file of %d bytes:" % size)
     # All on one connection, in one go.
     r = lab.client(["curl", "-sS", "--fail", *[url("f%d" % size) for size in SIZES], "-o", "/dev/null"])
     check_equal(r.stderr, b"")
+    lab.check_no_leak(p, idle)
     stop_gracefully(lab, p)
 
 

@@ -60,12 +60,14 @@ def test_pipeline_and_large_values(lab):
 @limit(120)
 def test_benchmark(lab):
     p = redis(lab)
+    idle = lab.counters(p)
     rates = benchmark(lab, "-n", "20000", "-c", "50", "-t", "ping_inline,set,get,lpush,lrange_100", timeout=100)
     check(rates.get("GET", 0) > 0, rates)
     print("  " + ", ".join("%s %d/s" % (k, v) for k, v in rates.items()))
     if lab.link not in lib.PAIR_LINKS:
         check_equal(cli(lab, "get", "key:__rand_int__"), "VXK")
         until(lambda: "connected_clients:1\r" in cli(lab, "info", "clients") + "\r", 5, "clients to be gone")
+        lab.check_no_leak(p, idle)
     check_equal(lab.stop(p), 0)
 
 
@@ -113,7 +115,8 @@ def test_daemonized(lab):
 
 
 def test_many_connections(lab):
-    redis(lab)
+    p = redis(lab)
+    idle = lab.counters(p)
     conns = [lab.connect(PORT) for _ in range(500)]
     for s in conns:
         s.sendall(b"PING\r\n")
@@ -130,6 +133,7 @@ def test_many_connections(lab):
             ping.close()
         s.close()
     until(lambda: "connected_clients:1" in cli(lab, "info", "clients"), 5, "connections to be gone")
+    lab.check_no_leak(p, idle)
 
 
 def test_replication_and_publish(lab):

@@ -16,6 +16,7 @@ from lib import check, check_equal, limit, links, need_programs, recv_exactly, u
 from test_redis import PORT, cli, redis
 
 ETH_P_ALL = 3
+DEVICE_RINGS = 1024  # buffers that a memif or virtio ring holds until it is next used
 
 
 def ping(s):
@@ -29,7 +30,8 @@ def interface(lab):
 
 @links("kernel", "tap", "af_packet")
 def test_link_down_and_up(lab):
-    redis(lab)
+    p = redis(lab)
+    idle = lab.counters(p)
     s = lab.connect(PORT, timeout=30)
     ping(s)
     dev = interface(lab)
@@ -48,6 +50,8 @@ def test_link_down_and_up(lab):
     s.settimeout(30)
     check_equal(recv_exactly(s, 7), b"+PONG\r\n")
     check_equal(cli(lab, "ping"), "PONG")
+    s.close()
+    lab.check_no_leak(p, idle)
 
 
 def is_idle(pid):
@@ -72,7 +76,8 @@ def test_own_interface_down_is_idle(lab):
 @links("memif", "vhost")
 @limit(90)
 def test_other_end_gone_and_back(lab):
-    redis(lab)
+    server = redis(lab)
+    idle = lab.counters(server)
     for _ in range(3):
         # Each redis-cli is a new peer on the link: it connects, leaves, and the next one comes.
         check_equal(cli(lab, "ping", timeout=25), "PONG")
@@ -81,6 +86,10 @@ def test_other_end_gone_and_back(lab):
     p.kill()
     p.wait()
     check_equal(cli(lab, "ping", timeout=25), "PONG")
+    # The connection of the one that was killed: nobody is left to answer, so it is given up only after minutes.
+    now = lab.counters(server)
+    check(now["sockets"]["tcp_connections"] - idle["sockets"]["tcp_connections"] <= 1, now["sockets"])
+    check(now["mbufs"]["in_use"] <= idle["mbufs"]["in_use"] + DEVICE_RINGS, idle["mbufs"], now["mbufs"])
 
 
 # ---- frames that nobody should send ----
@@ -184,6 +193,13 @@ def arp_frames(own_mac):
         yield arp(1, own_mac, "198.18.%d.%d" % (i >> 8, i & 255), zero, lib.OWN_ADDR) if i & 255 not in (1, 2) else b""
 
 
+# What the packets above must have been dropped for.
+COUNTED = ("eth_rx_unknown_type", "arp_rx_bad", "ip_rx_bad_header", "ip_rx_bad_csum", "ip_rx_truncated",
+           "ip_rx_bad_source", "ip_rx_unknown_proto", "icmp_rx_bad", "icmp_errors_rx", "udp_rx_bad",
+           "udp_rx_bad_csum", "udp_rx_no_port", "tcp_rx_bad", "tcp_rx_bad_csum", "tcp_rx_bad_options", "tcp_no_socket",
+           "tcp_resets_sent")
+
+
 def mac_of(text):
     return bytes.fromhex(text.replace(":", ""))
 
@@ -192,6 +208,7 @@ def mac_of(text):
 @limit(120)
 def test_hostile_frames(lab):
     p = redis(lab)
+    idle = lab.counters(p)
     conns = [lab.connect(PORT) for _ in range(20)]
     for s in conns:
         ping(s)
@@ -236,6 +253,12 @@ def test_hostile_frames(lab):
     check_equal(cli(lab, "ping"), "PONG")
     check(p.poll() is None, "the server died")
     print("  %d hostile frames" % sent)
+    if not lab.kernel:
+        # AF_PACKET's fanout puts fragments together before we see them, or drops them.
+        lab.check_rose(p, idle["stack"], *COUNTED, *(["ip_frags_rx"] if lab.link == "tap" else []))
+    for s in conns:
+        s.close()
+    lab.check_no_leak(p, idle, seconds=60)
     check_equal(lab.stop(p), 0)
 
 
@@ -267,6 +290,7 @@ def test_full_backlog(lab):
     go = lab.path("go")
     p = lab.start(["/usr/bin/python3", lab.write("sleepy.py", SLEEPY % PORT), go])
     until(lambda: b"ready" in open(p.log, "rb").read(), 20, "the listener")
+    idle = lab.counters(p)
     conns = []
     for i in range(8):
         s = socket.socket()
@@ -278,12 +302,16 @@ def test_full_backlog(lab):
             until(lambda: len(established(conns)) == i + 1, 10, "the first connections")
     # The others have heard nothing yet, so they try again.
     check_equal(len(established(conns)), 3)
+    if not lab.kernel:
+        lab.check_rose(p, idle["stack"], "tcp_listen_overflows")
     lab.write("go", "")
     for s in conns:
         s.settimeout(40)
         s.sendall(b"x")
     for s in conns:
         check_equal(recv_exactly(s, 8), b"welcome")
+        s.close()
+    lab.check_no_leak(p, idle)
 
 
 def established(conns):
@@ -294,6 +322,7 @@ def established(conns):
 @limit(120)
 def test_connection_table_full(lab):
     p = redis(lab, keys={"max_tcp": "64"})
+    idle = lab.counters(p)
     conns, refused = [], 0
     for _ in range(120):
         s = socket.socket()
@@ -310,6 +339,7 @@ def test_connection_table_full(lab):
             break
     check(refused > 0, "the table was never full")
     check(len(conns) >= 32, "only", len(conns), "connections fit into a table of 64")
+    lab.check_rose(p, idle["stack"], "tcp_table_full")
     for s in conns:
         ping(s)
     for s in conns[:20]:
@@ -328,7 +358,9 @@ def test_connection_table_full(lab):
     until(room, 20, "room in the table")
     for s in conns[20:]:
         ping(s)
+        s.close()
     check(p.poll() is None, "the server died")
+    lab.check_no_leak(p, idle)
 
 
 @links("tap", "af_packet")
@@ -336,6 +368,7 @@ def test_connection_table_full(lab):
 def test_buffer_pool_exhausted(lab):
     """Little memory and many connections that do not read: they starve, the others do not."""
     p = redis(lab, keys={"mbufs": "2048"})
+    idle = lab.counters(p)
     control = lab.connect(PORT, timeout=30)
     value = b"v" * 100000
     control.sendall(b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n" % len(value) + value + b"\r\n")
@@ -350,6 +383,7 @@ def test_buffer_pool_exhausted(lab):
         greedy.append(s)
         control.sendall(b"PING\r\n")
         check_equal(recv_exactly(control, 7), b"+PONG\r\n")
+    lab.check_rose(p, idle["stack"], "mbuf_reserve_refused")
     for s in greedy[::2]:
         s.close()
     for s in greedy[1::2]:
@@ -358,8 +392,52 @@ def test_buffer_pool_exhausted(lab):
             head = b"$%d\r\n" % len(value)
             check_equal(recv_exactly(s, len(head)), head)
             check(recv_exactly(s, len(value) + 2) == value + b"\r\n", "value came back changed")
+        s.close()
     ping(control)
     check(p.poll() is None, "the server died")
+    control.close()
+    lab.check_no_leak(p, idle)
+
+
+FULL_BUFFER = """
+import socket, sys
+s = socket.create_server(("0.0.0.0", %d))
+while True:
+    c, a = s.accept()
+    if not c.recv(1):
+        continue  # until_serving() only looks
+    c.setblocking(False)
+    sent, errno = 0, None
+    try:
+        while True:
+            sent += c.send(b"x" * 65536)
+    except BlockingIOError as e:
+        errno = e.errno
+    print(sent, errno, flush=True)
+    c.setblocking(True)
+    while sent < 16 << 20:
+        sent += c.send(b"x" * min(65536, (16 << 20) - sent))
+    c.close()
+"""
+
+
+@links("tap", "af_packet")
+def test_send_buffer_full(lab):
+    """A writer whose peer does not read gets EAGAIN, then room when it does; another connection is not disturbed."""
+    p = lab.server(["/usr/bin/python3", lab.write("full.py", FULL_BUFFER % PORT)], PORT)
+    idle = lab.counters(p)
+    s = lab.connect(PORT, timeout=30)
+    s.sendall(b"?")
+    until(lambda: len(open(p.log).read().split()) == 2, 20, "the buffer to be full")
+    sent, errno = map(int, open(p.log).read().split())
+    check_equal(errno, 11, "EAGAIN:")
+    check(sent < 16 << 20, "everything went into the buffer")
+    lab.check_rose(p, idle["stack"], "tcp_sndbuf_full")
+    check(lab.counters(p)["tables"]["held_mbufs"] > 0)
+    check_equal(len(recv_exactly(s, 16 << 20)), 16 << 20)
+    check_equal(s.recv(1), b"")
+    s.close()
+    lab.check_no_leak(p, idle)
 
 
 if __name__ == "__main__":
