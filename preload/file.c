@@ -294,6 +294,13 @@ void file_table_count(void)
 	}
 }
 
+struct file *file_table_peek(unsigned member, int fd)
+{
+	struct file *f = (unsigned)fd < domain->n_fds ? atomic_load(&table_of(member)[fd]) : NULL;
+
+	return is_file(f) ? f : NULL;
+}
+
 void file_table_drop(unsigned member, int max_fd)
 {
 	for (int fd = 0; fd <= max_fd; fd++) {

@@ -110,7 +110,8 @@ bool file_ref(struct file *f);
 /* For member.c: the table of a member, made this process's own, copied, and dropped entry by entry. */
 void file_table_use(unsigned member);
 void file_table_none(void);
-int file_table_copy(unsigned to); /* highest number copied, -1: nothing */
+int file_table_copy(unsigned to);                      /* highest number copied, -1: nothing */
+struct file *file_table_peek(unsigned member, int fd); /* NULL for marks too; no reference */
 void file_table_drop(unsigned member, int max_fd);
 
 /* For domain.c: one reference for each entry of this member's table is added to files that have lost all. */

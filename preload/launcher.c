@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * launcher.c - shunt [OPTION]… [--] PROGRAM [ARG…]; shunt stat PID is in launcher_ask.c
+ * launcher.c - shunt [OPTION]… [--] PROGRAM [ARG…]; shunt stat|dump|why PID: launcher_ask.c
  *
  * Checks the settings, hands them on as environment variables and executes the program with libshunt.so
  * preloaded. Nothing of it stays: the program has the launcher's process id. The library would read the same
@@ -43,9 +43,9 @@ static void print_help(void)
 	printf("shunt [--link SPEC] [--addr CIDR]... [--gw ADDR] [--config FILE] [--set KEY=VALUE]... [--] "
 	       "PROGRAM "
 	       "[ARG...]\n"
-	       "shunt stat PID [--json]\n\n"
+	       "shunt stat|dump|why PID [--json]\n\n"
 	       "Runs PROGRAM with its sockets served by a TCP/IP stack inside its own process, over DPDK; or "
-	       "asks\na running one what it counted.\n\n"
+	       "asks\na running one what it counted, what its sockets do, and who serves each and why.\n\n"
 	       "  --link SPEC       what to drive, the key `link` below\n"
 	       "  --addr CIDR       an own address, the key `addr`; may be repeated\n"
 	       "  --gw ADDR         the gateway, the key `gw`\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * launcher_ask.c - shunt stat PID: what a running program says of itself, for humans (launcher_ask.h)
+ * launcher_ask.c - shunt stat|dump|why PID: what a running program says of itself, for humans
+ * (launcher_ask.h)
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -86,20 +87,53 @@ static bool stat_of(struct telemetry *t, char *answer)
 	return true;
 }
 
-static bool raw(struct telemetry *t, const char *command, char *answer)
+static void print_text(void *arg, const char *path, const char *value)
 {
-	if (!telemetry_ask(t, command, answer, TELEMETRY_ANSWER_MAX))
-		return false;
+	const char *text = strchr(value, '\n'); /* the first line is "next …" */
+
+	(void)arg;
+	(void)path;
+	fputs(text ? text + 1 : value, stdout);
+}
+
+static void print_dump(void *arg, char *answer)
+{
+	json_walk(answer, print_text, arg);
+}
+
+static bool dump_of(struct telemetry *t, char *answer)
+{
+	return telemetry_ask_all(t, "/shunt/dump", answer, print_dump, NULL) && stat_of(t, answer);
+}
+
+static void print_raw(void *arg, char *answer)
+{
+	(void)arg;
 	printf("%s\n", answer);
-	return true;
 }
 
 static const struct question {
 	const char *name, *command;
+	bool in_parts, of_process; /* of_process: the question names the process */
 	bool (*print)(struct telemetry *t, char *answer);
 } questions[] = {
-	{"stat", "/shunt/counters", stat_of},
+	{"stat", "/shunt/counters", false, false, stat_of},
+	{"dump", "/shunt/dump", true, false, dump_of},
+	{"why", "/shunt/fds", true, true, launcher_why},
 };
+
+static bool raw(struct telemetry *t, const struct question *q, char *answer)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), q->of_process ? "%s,%d" : "%s", q->command, t->pid);
+	if (q->in_parts)
+		return telemetry_ask_all(t, command, answer, print_raw, NULL);
+	if (!telemetry_ask(t, command, answer, TELEMETRY_ANSWER_MAX))
+		return false;
+	print_raw(NULL, answer);
+	return true;
+}
 
 static const struct question *question(const char *name)
 {
@@ -146,7 +180,7 @@ int launcher_ask(int argc, char **argv)
 	bool json;
 	int pid = read_arguments(argc, argv, &json);
 
-	if (telemetry_connect(&t, pid) && (json ? raw(&t, q->command, answer) : q->print(&t, answer)))
+	if (telemetry_connect(&t, pid) && (json ? raw(&t, q, answer) : q->print(&t, answer)))
 		return 0;
 	fflush(stdout);
 	fprintf(stderr, "shunt: %d%s%s%s: %s\n", pid, strcmp(t.name, "?") ? " (" : "",

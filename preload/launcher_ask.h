@@ -30,6 +30,16 @@ bool telemetry_connect(struct telemetry *t, int pid);
 /* One question ("/shunt/info"); false and t->err when no answer comes. */
 bool telemetry_ask(struct telemetry *t, const char *command, char *answer, size_t len);
 
+/*
+ * A question whose answer comes in parts, each given to `part`: as long as it names a "next" one, which is
+ * asked for with that number appended.
+ */
+bool telemetry_ask_all(struct telemetry *t, const char *command, char *answer,
+		       void (*part)(void *arg, char *answer), void *arg);
+
+/* launcher_why.c */
+bool launcher_why(struct telemetry *t, char *answer);
+
 #define TELEMETRY_ANSWER_MAX 32768 /* DPDK's answers have 16 KB at most */
 
 #endif

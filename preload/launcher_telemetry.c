@@ -196,3 +196,29 @@ bool telemetry_ask(struct telemetry *t, const char *command, char *answer, size_
 	answer[n] = '\0';
 	return true;
 }
+
+/* "next":17 of a table, "next 17\\n of a text; 0: that was all. */
+static uint64_t next_part(const char *answer)
+{
+	const char *next = strstr(answer, "\"next\":"), *text = strstr(answer, ":\"next ");
+
+	return next ? strtoull(next + 7, NULL, 10) : text ? strtoull(text + 7, NULL, 10) : 0;
+}
+
+bool telemetry_ask_all(struct telemetry *t, const char *command, char *answer,
+		       void (*part)(void *arg, char *answer), void *arg)
+{
+	char whole[128];
+	uint64_t next = 0;
+
+	do {
+		snprintf(whole, sizeof(whole), "%s,%" PRIu64, command, next);
+		if (!telemetry_ask(t, whole, answer, TELEMETRY_ANSWER_MAX))
+			return false;
+		if (strstr(answer, "\":null}"))
+			return fail(t, "%s is not answered", command);
+		next = next_part(answer);
+		part(arg, answer);
+	} while (next);
+	return true;
+}

@@ -39,5 +39,6 @@ static inline void telemetry_take_over(void)
 
 /* For telemetry.c: registers the commands, which tell about this port. */
 void telemetry_commands(struct driver_port *port);
+void telemetry_sock_commands(void); /* called by it */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * telemetry_cmd.c - the commands: /shunt/info, /shunt/counters[,INSTANCE]
+ * telemetry_cmd.c - the commands: /shunt/info, /shunt/counters[,INSTANCE]; those about sockets are in
+ * telemetry_sock.c
  *
  * They run on threads of DPDK's telemetry, several at a time, inside (inside.h) and with all signals blocked.
  * An instance that cannot be locked soon is left out and told in instances_busy: an answer always comes.
@@ -207,4 +208,5 @@ void telemetry_commands(struct driver_port *p)
 	rte_telemetry_register_cmd("/shunt/info", info, "What runs: version, link, addresses, processes");
 	rte_telemetry_register_cmd("/shunt/counters", counters,
 				   "All counters and what is in use. Parameters: an instance, else the sum");
+	telemetry_sock_commands();
 }

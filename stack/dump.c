@@ -41,6 +41,47 @@ void stack_usage(const struct stack *st, struct stack_usage *u)
 	u->held_mbufs_max += st->hold_max;
 }
 
+void stack_sock_row(const struct sock *so, struct stack_sock_row *row)
+{
+	row->so = so;
+	row->local = so->local;
+	row->peer = so->peer;
+	if (so->kind == SOCK_KIND_UDP)
+		udp_sock_row(so, row);
+	else
+		tcp_sock_row(so, row);
+}
+
+size_t stack_dump_sock(const struct sock *so, char *buf, size_t len)
+{
+	return so->kind == SOCK_KIND_UDP ? udp_sock_dump(so, buf, len) : tcp_sock_dump(so, buf, len);
+}
+
+/* Cursors: TCP's entries from 0, UDP's from UDP_ROWS. */
+#define UDP_ROWS       (UINT32_MAX / 2)
+#define ROWS_LOOKED_AT 4096
+
+unsigned stack_sock_rows(const struct stack *st, uint32_t *cursor, const struct sock **socks, unsigned max)
+{
+	unsigned n = 0;
+
+	for (unsigned looked = 0; looked < ROWS_LOOKED_AT && n < max; looked++) {
+		bool udp = *cursor >= UDP_ROWS;
+		const struct sock *so;
+
+		if (udp ? !udp_sock_at(st, *cursor - UDP_ROWS, &so) : !tcp_sock_at(st, *cursor, &so)) {
+			*cursor = udp ? STACK_ROWS_END : UDP_ROWS;
+			if (udp)
+				break;
+			continue;
+		}
+		++*cursor;
+		if (so)
+			socks[n++] = so;
+	}
+	return n;
+}
+
 size_t dump_printf(char *buf, size_t len, size_t at, const char *fmt, ...)
 {
 	va_list ap;

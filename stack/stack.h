@@ -181,6 +181,26 @@ struct stack_usage {
 /* Adds an instance's usage to *u; walks some of the tables. */
 void stack_usage(const struct stack *st, struct stack_usage *u);
 
+/* One socket as it is at this moment, in ss(8)'s words. */
+struct stack_sock_row {
+	const struct sock *so;
+	const char *proto, *state; /* "tcp", "LISTEN" */
+	struct endpoint local, peer;
+	uint32_t recv_q, send_q; /* bytes; a listener: connections not accepted yet, backlog */
+};
+void stack_sock_row(const struct sock *so, struct stack_sock_row *row);
+
+/*
+ * A walk over all sockets with the lock given up in between: the next ones from *cursor, which is 0 at first
+ * and STACK_ROWS_END after the last. Returns how many; may be 0 before the end, since it looks at a bounded
+ * number of table entries. Those in TIME-WAIT are only counted.
+ */
+#define STACK_ROWS_END UINT32_MAX
+unsigned stack_sock_rows(const struct stack *st, uint32_t *cursor, const struct sock **socks, unsigned max);
+
+/* A socket's line of stack_dump(). Returns the bytes it wanted to write. */
+size_t stack_dump_sock(const struct sock *so, char *buf, size_t len);
+
 /* One line per socket, then the non-zero counters, as text into buf. Returns the bytes it wanted to write. */
 size_t stack_dump(const struct stack *st, char *buf, size_t len);
 

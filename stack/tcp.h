@@ -19,6 +19,7 @@
 
 struct stack;
 struct stack_config;
+struct stack_sock_row;
 struct stack_usage;
 struct timer;
 struct rte_mbuf;
@@ -56,6 +57,10 @@ bool tcp_flush_needed(const struct stack *st);
 
 unsigned tcp_undelivered(const struct stack *st);
 size_t tcp_dump(const struct stack *st, char *buf, size_t len);
+/* The n-th entry of the arena: NULL when free; false beyond the last one ever used. */
+bool tcp_sock_at(const struct stack *st, uint32_t n, const struct sock **so);
+void tcp_sock_row(const struct sock *so, struct stack_sock_row *row);
+size_t tcp_sock_dump(const struct sock *so, char *buf, size_t len);
 void tcp_usage(const struct stack *st, struct stack_usage *u);
 
 /* The sock.h operations for SOCK_KIND_TCP and SOCK_KIND_TCP_LISTEN. */

@@ -54,6 +54,37 @@ static size_t dump_conn(const struct tcp_conn *c, char *buf, size_t len, size_t 
 			   c->reasm.bytes, sock_events(&c->so), c->flags, c->so.error);
 }
 
+static size_t dump_one(const struct tcp_conn *c, char *buf, size_t len, size_t at)
+{
+	return c->state == TCPS_LISTEN ? dump_listener(c, buf, len, at) : dump_conn(c, buf, len, at);
+}
+
+size_t tcp_sock_dump(const struct sock *so, char *buf, size_t len)
+{
+	return dump_one((const struct tcp_conn *)so, buf, len, 0);
+}
+
+bool tcp_sock_at(const struct stack *st, uint32_t n, const struct sock **so)
+{
+	const struct tcp_table *t = st->tcp;
+
+	if (n >= t->arena_used)
+		return false;
+	*so = t->arena[n].so.kind != SOCK_KIND_FREE ? &t->arena[n].so : NULL;
+	return true;
+}
+
+void tcp_sock_row(const struct sock *so, struct stack_sock_row *row)
+{
+	const struct tcp_conn *c = (const struct tcp_conn *)so;
+	bool listens = c->state == TCPS_LISTEN;
+
+	row->proto = "tcp";
+	row->state = state_names[c->state];
+	row->recv_q = listens ? c->listen.accept_count : c->rcvq.bytes;
+	row->send_q = listens ? c->listen.backlog : c->sndq.bytes;
+}
+
 size_t tcp_dump(const struct stack *st, char *buf, size_t len)
 {
 	const struct tcp_table *t = st->tcp;
@@ -62,9 +93,8 @@ size_t tcp_dump(const struct stack *st, char *buf, size_t len)
 	for (uint32_t i = 0; i < t->arena_used; i++) {
 		const struct tcp_conn *c = &t->arena[i];
 
-		if (c->so.kind == SOCK_KIND_FREE)
-			continue;
-		at = c->state == TCPS_LISTEN ? dump_listener(c, buf, len, at) : dump_conn(c, buf, len, at);
+		if (c->so.kind != SOCK_KIND_FREE)
+			at = dump_one(c, buf, len, at);
 	}
 	return dump_printf(buf, len, at, "tcp %u connections, %u orphans, %u in TIME-WAIT\n", t->conns,
 			   t->orphans, t->tw_count);

@@ -454,21 +454,42 @@ void udp_tx_room(struct stack *st)
 	}
 }
 
+bool udp_sock_at(const struct stack *st, uint32_t n, const struct sock **so)
+{
+	if (n >= st->cfg.max_udp)
+		return false;
+	*so = st->udp->socks[n].base.kind != SOCK_KIND_FREE ? &st->udp->socks[n].base : NULL;
+	return true;
+}
+
+void udp_sock_row(const struct sock *so, struct stack_sock_row *row)
+{
+	const struct udp_sock *us = (const struct udp_sock *)so;
+
+	row->proto = "udp";
+	row->state = us->connected ? "ESTAB" : "UNCONN";
+	row->recv_q = us->rx_charge;
+	row->send_q = 0;
+}
+
+size_t udp_sock_dump(const struct sock *so, char *buf, size_t len)
+{
+	const struct udp_sock *us = (const struct udp_sock *)so;
+	char local[DUMP_ENDPOINT_LEN], peer[DUMP_ENDPOINT_LEN];
+
+	return dump_printf(buf, len, 0, "udp %s %s rx %u/%u dropped %u%s\n", dump_endpoint(&so->local, local),
+			   dump_endpoint(&so->peer, peer), us->rx_charge, so->rcvbuf_bytes, us->dropped,
+			   us->tx_waiting ? " tx-wait" : "");
+}
+
 size_t udp_dump(const struct stack *st, char *buf, size_t len)
 {
-	char local[DUMP_ENDPOINT_LEN], peer[DUMP_ENDPOINT_LEN];
+	const struct sock *so;
 	size_t at = 0;
 
-	for (uint32_t i = 0; i < st->cfg.max_udp; i++) {
-		const struct udp_sock *us = &st->udp->socks[i];
-
-		if (us->base.kind == SOCK_KIND_FREE)
-			continue;
-		at = dump_printf(buf, len, at, "udp %s %s rx %u/%u dropped %u%s\n",
-				 dump_endpoint(&us->base.local, local), dump_endpoint(&us->base.peer, peer),
-				 us->rx_charge, us->base.rcvbuf_bytes, us->dropped,
-				 us->tx_waiting ? " tx-wait" : "");
-	}
+	for (uint32_t i = 0; udp_sock_at(st, i, &so); i++)
+		if (so)
+			at += udp_sock_dump(so, at < len ? buf + at : NULL, at < len ? len - at : 0);
 	return at;
 }
 

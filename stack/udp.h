@@ -14,6 +14,7 @@
 
 struct ip_rx;
 struct stack_config;
+struct stack_sock_row;
 struct stack_usage;
 
 /* What a datagram can carry: 65535 - 20 - 8. */
@@ -41,6 +42,10 @@ void udp_icmp_error(struct stack *st, const struct endpoint *local, const struct
 void udp_tx_room(struct stack *st);
 
 size_t udp_dump(const struct stack *st, char *buf, size_t len);
+/* The n-th socket: NULL when free; false beyond the last. */
+bool udp_sock_at(const struct stack *st, uint32_t n, const struct sock **so);
+void udp_sock_row(const struct sock *so, struct stack_sock_row *row);
+size_t udp_sock_dump(const struct sock *so, char *buf, size_t len);
 void udp_usage(const struct stack *st, struct stack_usage *u);
 
 /* May `so` have this local endpoint beside those of `st` (SO_REUSEADDR, SO_REUSEPORT)? */

@@ -79,6 +79,67 @@ def test_text(lab):
 
 
 @links(*LINKS)
+def test_why_and_dump(lab):
+    """Every socket with who serves it: the stack, the kernel, or both."""
+    p = redis(lab, "--bind", "0.0.0.0", "--unixsocket", lab.path("redis.sock"))
+    s = lab.connect(PORT)
+    s.sendall(b"PING\r\n")
+    check_equal(recv_exactly(s, 7), b"+PONG\r\n")
+    me = "198.18.0.1:%d" % s.getsockname()[1]
+    rows = [line.split(None, 6) for line in shunt(lab, "why", str(p.pid)).splitlines()[1:]]
+    by_state = {row[2]: row for row in rows if row[1] == "tcp"}
+    check_equal(by_state["LISTEN"][3:6], ["*:%d" % PORT, "*:0", "both"])
+    check_equal(by_state["ESTAB"][3:6], ["198.18.0.2:%d" % PORT, me, "stack"])
+    check("is on the network of 198.18.0.2/24" in by_state["ESTAB"][6], by_state)
+    check_equal(len(rows), 2, rows)
+    dump = shunt(lab, "dump", str(p.pid))
+    check("tcp ESTAB 198.18.0.2:%d %s rcvq 0" % (PORT, me) in dump and "tcp LISTEN *:%d" % PORT in dump, dump)
+    check(" cwnd " in dump and "tcp_established" in dump, dump)
+
+
+@links(*LINKS)
+def test_many_sockets(lab):
+    """More than fit into one answer of the telemetry."""
+    p = redis(lab)
+    conns = [lab.connect(PORT) for _ in range(150)]
+    for s in conns:
+        s.sendall(b"PING\r\n")
+        check_equal(recv_exactly(s, 7), b"+PONG\r\n")
+    mine = {"198.18.0.1:%d" % s.getsockname()[1] for s in conns}
+    rows = [line.split() for line in shunt(lab, "why", str(p.pid)).splitlines()[1:]]
+    check_equal({row[4] for row in rows if row[2] == "ESTAB"}, mine)
+    dump = shunt(lab, "dump", str(p.pid))
+    check_equal({line.split()[3] for line in dump.splitlines() if line.startswith("tcp ESTAB")}, mine)
+    for line in shunt(lab, "why", str(p.pid), "--json").splitlines() + shunt(lab, "dump", str(p.pid), "--json").splitlines():
+        lib.json.loads(line)
+
+
+KERNEL_SOCKETS = """
+import signal, socket
+a = socket.create_server(("127.0.0.1", %d))
+b = socket.create_connection(("127.0.0.1", %d))
+c = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+c.sendto(b"x", ("198.18.0.1", 9))
+d = socket.socket()
+print("up", flush=True)
+signal.pause()
+""" % (PORT, PORT)
+
+
+@links(*LINKS)
+def test_why_of_the_kernels(lab):
+    ns = lab.pair.peer if lab.link == "tap" else lab.pair.box
+    p = lab.start(["/usr/bin/python3", "-c", KERNEL_SOCKETS])
+    until(lambda: b"up" in open(p.log, "rb").read(), 20, "the program")
+    rows = [line.split(None, 6) for line in shunt(lab, "why", str(p.pid)).splitlines()[1:]]
+    owners = {(row[1], row[2]): (row[5], row[6]) for row in rows}
+    check_equal(owners["tcp", "LISTEN"], ("kernel", "127.0.0.1 is loopback"), ns)
+    check_equal(owners["tcp", "ESTAB"], ("kernel", "127.0.0.1 is loopback"))
+    check_equal(owners["udp", "UNCONN"][0], "both", rows)
+    check_equal(len(rows), 4 if ("tcp", "UNCONN") in owners else 3, rows)
+
+
+@links(*LINKS)
 def test_told_what_cannot_answer(lab):
     def refused(pid, words):
         status, err = shunt(lab, "stat", str(pid), ok=False)

@@ -90,6 +90,23 @@ size_t tcp_dump(const struct stack *st, char *buf, size_t len)
 	return 0;
 }
 
+bool tcp_sock_at(const struct stack *st, uint32_t n, const struct sock **so)
+{
+	(void)st, (void)n, (void)so;
+	return false;
+}
+
+void tcp_sock_row(const struct sock *so, struct stack_sock_row *row)
+{
+	(void)so, (void)row;
+}
+
+size_t tcp_sock_dump(const struct sock *so, char *buf, size_t len)
+{
+	(void)so, (void)buf, (void)len;
+	return 0;
+}
+
 void tcp_usage(const struct stack *st, struct stack_usage *u)
 {
 	(void)st, (void)u;

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <rte_mbuf.h>
 
+#include "stack/dump.h"
 #include "stack/sock.h"
 #include "stack/stack.h"
 #include "stack/stack_priv.h"
@@ -248,6 +249,26 @@ Test(tcp_pair, connects_exchanges_and_closes)
 	pair_stop(&p);
 }
 
+/* All sockets of a stack, asked for one by one, are these; `local` port of the client for the %u in it. */
+static void rows_are(const struct stack *st, const char *want, unsigned port)
+{
+	char got[512], expected[512], local[DUMP_ENDPOINT_LEN], peer[DUMP_ENDPOINT_LEN];
+	struct stack_sock_row r;
+	const struct sock *so;
+	size_t at = 0;
+
+	for (uint32_t cursor = 0; cursor != STACK_ROWS_END;) {
+		if (stack_sock_rows(st, &cursor, &so, 1) == 0)
+			continue;
+		stack_sock_row(so, &r);
+		at = dump_printf(got, sizeof(got), at, "%s %s %s %s %u %u; ", r.proto, r.state,
+				 dump_endpoint(&r.local, local), dump_endpoint(&r.peer, peer), r.recv_q,
+				 r.send_q);
+	}
+	snprintf(expected, sizeof(expected), want, port);
+	cr_assert_str_eq(got, expected);
+}
+
 Test(tcp_pair, usage_counts_what_is_open)
 {
 	struct stack_usage u = {.tcp_max = 0}, none;
@@ -273,6 +294,10 @@ Test(tcp_pair, usage_counts_what_is_open)
 	memset(&u, 0, sizeof(u));
 	stack_usage(p.st[1], &u);
 	cr_assert_eq(u.held_mbufs, 1, "received and not read");
+	rows_are(p.st[1],
+		 "tcp LISTEN *:80 *:0 0 16; tcp ESTAB 198.18.0.2:80 198.18.0.1:%u 4 0; "
+		 "udp UNCONN *:0 *:0 0 0; ",
+		 ntohs(c->local.port));
 	sock_close(udp);
 	sock_close(l);
 	sock_close(s);
