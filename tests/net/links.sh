@@ -6,7 +6,7 @@ set -u
 peer=$1 what=$2
 if [ -z "${LINKS_INSIDE:-}" ]; then
 	[ "$(id -u)" = 0 ] || { echo "skipped: needs root for a network namespace"; exit 77; }
-	LINKS_INSIDE=1 exec timeout 120 unshare -n "$0" "$@"
+	LINKS_INSIDE=1 exec timeout 300 unshare -n "$0" "$@"
 fi
 
 dir=$(mktemp -d)
@@ -28,7 +28,7 @@ start() {
 	pids+=("$last")
 }
 wait_open() {
-	for _ in $(seq 200); do
+	for _ in $(seq 1200); do
 		grep -qE 'open_ms|error' "$dir/$1.out" && return 0
 		sleep 0.05
 	done
@@ -42,7 +42,7 @@ silent() { [ "$(grep -cvE '^[a-z_]+[:,]|open_ms' "$dir/$1.out")" = 0 ] || fail "
 end() { { kill -9 "$1" && wait "$1"; } 2>/dev/null; }
 
 veth() {
-	unshare -n sleep 100 &
+	unshare -n sleep 300 &
 	ns=$!
 	pids+=("$ns")
 	for _ in $(seq 100); do
@@ -57,15 +57,15 @@ veth() {
 
 # The kernel pings: slow ones, each with a sleep before it, then a flood.
 kernel_pings() {
-	$at ping -q -c 60 -i 0.01 -W 2 198.18.0.2 | grep -q ' 0% packet loss' || fail "slow pings were lost"
-	$at ping -q -f -c 400 -W 2 198.18.0.2 | grep -q ' 0% packet loss' || fail "fast pings were lost"
+	$at ping -q -c 60 -i 0.01 -W 20 198.18.0.2 | grep -q ' 0% packet loss' || fail "slow pings were lost"
+	$at ping -q -f -c 400 -W 20 198.18.0.2 | grep -q ' 0% packet loss' || fail "fast pings were lost"
 }
 
 kernel_peer() { # LINK OPTIONS...: echo for the kernel, in the process and in a forked child
 	local link=$1
 	shift
 	for fork in "" -f; do
-		start echo $fork -t 20 "$@" "$link" echo 460
+		start echo $fork -t 60 "$@" "$link" echo 460
 		wait_open echo
 		grep -q error "$dir/echo.out" && fail "$(cat "$dir/echo.out")"
 		kernel_pings
@@ -78,9 +78,9 @@ kernel_peer() { # LINK OPTIONS...: echo for the kernel, in the process and in a 
 
 pair() { # LINK_A LINK_B
 	for fork in "" -f; do
-		start echo $fork -t 30 "$1" echo 3000
+		start echo $fork -t 60 "$1" echo 3000
 		local echo_pid=$last
-		start ping $fork -t 30 "$2" ping 3000
+		start ping $fork -t 60 "$2" ping 3000
 		wait "$last" || fail "ping ended with $?"
 		wait "$echo_pid" || fail "echo ended with $?"
 		no_lost_wakeups ping
@@ -91,10 +91,10 @@ pair() { # LINK_A LINK_B
 
 # The one end lives on while the other is killed and started again, twice; then the other way round.
 gone_and_back() { # LINK_A LINK_B
-	start echo -t 60 "$1" echo 100000000
+	start echo -t 200 "$1" echo 100000000
 	local echo_pid=$last
 	for _ in 1 2; do
-		start ping -t 30 "$2" ping 100000000
+		start ping -t 60 "$2" ping 100000000
 		for _ in $(seq 100); do
 			grep -q open_ms "$dir/ping.out" && break
 			sleep 0.05
@@ -102,20 +102,21 @@ gone_and_back() { # LINK_A LINK_B
 		sleep 0.3
 		end "$last"
 	done
-	start ping -t 30 "$2" ping 300
+	start ping -t 60 "$2" ping 300
 	wait "$last" || fail "ping did not reach an echo that had lost its peer twice"
 	end "$echo_pid"
 
-	start ping -t 40 "$2" ping_for 9000
+	start ping -t 200 "$2" ping_until "$dir/enough"
 	local ping_pid=$last
 	for round in 1 2 3; do
-		start echo -t 60 "$1" echo 100000000
+		start echo -t 200 "$1" echo 100000000
 		local echo_pid=$last
 		wait_open echo
 		sleep 0.3
 		[ "$round" = 3 ] || end "$echo_pid"
 		kill -0 "$ping_pid" 2>/dev/null || fail "ping died with its peer: $(cat "$dir/ping.out")"
 	done
+	touch "$dir/enough"
 	wait "$ping_pid" || fail "ping did not go on after its peer had come back"
 	end "$echo_pid"
 }

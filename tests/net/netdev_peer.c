@@ -4,7 +4,7 @@
  *
  *     netdev_peer LINK echo N      answers ARP for 198.18.0.2, ICMP echo requests and test frames; ends after
  * N netdev_peer LINK ping N      sends N test frames, one after the other, and sleeps until each came back
- *     netdev_peer LINK ping_for MS the same, as many as it can; the last one must come back
+ *     netdev_peer LINK ping_until FILE the same until there is such a file; the last one must come back
  *     netdev_peer LINK blast MS    sends test frames at full speed for MS milliseconds
  *     netdev_peer LINK sink MS     counts what comes for MS milliseconds
  *     netdev_peer LINK info        says what it has
@@ -221,10 +221,10 @@ static bool take_answer(struct peer *p, uint32_t seq)
 	return found;
 }
 
-static int do_ping(struct peer *p, uint64_t want, uint64_t until)
+static int do_ping(struct peer *p, uint64_t want, const char *end_file)
 {
 	uint64_t best = UINT64_MAX, sum = 0;
-	for (uint32_t seq = 0; seq < want && now_ns() < until; seq++) {
+	for (uint32_t seq = 0; seq < want && (end_file == NULL || access(end_file, F_OK) != 0); seq++) {
 		bool found = false;
 		for (int tries = 0; !found && now_ns() < p->give_up;
 		     tries++) { /* again: the peer may still be away */
@@ -288,16 +288,17 @@ static int do_sink(struct peer *p, uint64_t ms)
 	return 0;
 }
 
-static int run(struct peer *p, const char *mode, uint64_t count)
+static int run(struct peer *p, const char *mode, const char *word)
 {
+	uint64_t count = strtoull(word, NULL, 10);
 	int ret = 2;
 	driver_enter_queue(0);
 	if (strcmp(mode, "echo") == 0)
 		ret = do_echo(p, count);
 	else if (strcmp(mode, "ping") == 0)
-		ret = do_ping(p, count, UINT64_MAX);
-	else if (strcmp(mode, "ping_for") == 0)
-		ret = do_ping(p, UINT32_MAX, now_ns() + count * 1000000);
+		ret = do_ping(p, count, NULL);
+	else if (strcmp(mode, "ping_until") == 0)
+		ret = do_ping(p, UINT32_MAX, word);
 	else if (strcmp(mode, "blast") == 0)
 		ret = do_blast(p, count);
 	else if (strcmp(mode, "sink") == 0)
@@ -315,12 +316,12 @@ static int run(struct peer *p, const char *mode, uint64_t count)
 	return ret;
 }
 
-static int run_in_child(struct peer *p, const char *mode, uint64_t count)
+static int run_in_child(struct peer *p, const char *mode, const char *word)
 {
 	int status = 0;
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(run(p, mode, count));
+		_exit(run(p, mode, word));
 	waitpid(pid, &status, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 3;
 }
@@ -394,8 +395,8 @@ int main(int argc, char **argv)
 	driver_describe(p.port, err, sizeof(err));
 	printf("%s\nopen_ms=%.1f ", err, (double)(now_ns() - start) / 1e6);
 	fflush(stdout);
-	uint64_t count = argc - optind > 2 ? strtoull(argv[optind + 2], NULL, 10) : 0;
-	ret = in_child ? run_in_child(&p, argv[optind + 1], count) : run(&p, argv[optind + 1], count);
+	const char *word = argc - optind > 2 ? argv[optind + 2] : "0";
+	ret = in_child ? run_in_child(&p, argv[optind + 1], word) : run(&p, argv[optind + 1], word);
 	if (stats) {
 		char text[512] = "";
 		driver_stats(p.port, text, sizeof(text));
