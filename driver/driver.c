@@ -191,11 +191,17 @@ size_t driver_describe(const struct driver_port *port, char *buf, size_t len)
 			       : c->lro         ? "large receive"
 						: "no offloads";
 	bool default_name = strchr(port->cfg.link, ':') == NULL; /* "tap" */
-	int n = snprintf(buf, len, "%s%s%s, %s%s%s, %u queue%s, %u buffers of %u KB %s hugepages",
-			 port->cfg.link, default_name ? ":" : "", default_name ? port->link.target : "",
-			 offloads, c->tso ? "+tso" : "", c->lro && c->tx_tcp_csum ? "+lro" : "", c->queues,
-			 c->queues == 1 ? "" : "s", port->cfg.mbufs,
-			 (port->room - RTE_PKTMBUF_HEADROOM) / 1024u, port->hugepages ? "in" : "without");
+	char queues[32];
+
+	if (c->queues < port->cfg.queues)
+		snprintf(queues, sizeof(queues), "%u of %u queues", c->queues, port->cfg.queues);
+	else
+		snprintf(queues, sizeof(queues), "%u queue%s", c->queues, c->queues == 1 ? "" : "s");
+	int n = snprintf(buf, len, "%s%s%s, %s%s%s, %s, %u buffers of %u KB %s hugepages", port->cfg.link,
+			 default_name ? ":" : "", default_name ? port->link.target : "", offloads,
+			 c->tso ? "+tso" : "", c->lro && c->tx_tcp_csum ? "+lro" : "", queues,
+			 port->cfg.mbufs, (port->room - RTE_PKTMBUF_HEADROOM) / 1024u,
+			 port->hugepages ? "in" : "without");
 	if (n > 0 && (size_t)n < len && port->jumbo_frames != 0 && port->jumbo_frames < JUMBO_FRAMES)
 		n += snprintf(buf + n, len - (size_t)n, ", for lack of memory a ring of only %u frames",
 			      port->jumbo_frames);

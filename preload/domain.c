@@ -15,6 +15,7 @@
 #include "epoll_set.h"
 #include "helper.h"
 #include "libc.h"
+#include "listen_group.h"
 #include "own_fd.h"
 
 struct domain *domain;
@@ -23,7 +24,7 @@ static struct shm_lock init_lock; /* this process's threads only; fork holds it,
 
 /* Offsets of the arenas in the mapping, for one number of members. */
 struct layout {
-	size_t files, sets, watches, fd_tables, size;
+	size_t files, sets, watches, groups, fd_tables, size;
 };
 
 static size_t place(size_t *end, size_t bytes)
@@ -42,6 +43,7 @@ static struct layout lay_out(unsigned members, unsigned fds)
 	l.files = place(&end, sizeof(struct file) * (size_t)DOMAIN_FILES_MAX);
 	l.sets = place(&end, sizeof(struct epoll_set) * (size_t)DOMAIN_SETS_MAX);
 	l.watches = place(&end, sizeof(struct epoll_watch) * (size_t)DOMAIN_WATCHES_MAX);
+	l.groups = place(&end, sizeof(struct listen_group) * (size_t)DOMAIN_GROUPS_MAX);
 	l.fd_tables = place(&end, sizeof(struct file *) * (size_t)members * fds);
 	l.size = end;
 	return l;
@@ -88,6 +90,8 @@ static int domain_make(void)
 		      offsetof(struct epoll_set, free_next));
 	shm_pool_init(&d->watches, base + l.watches, DOMAIN_WATCHES_MAX, sizeof(struct epoll_watch),
 		      offsetof(struct epoll_watch, free_next));
+	shm_pool_init(&d->groups, base + l.groups, DOMAIN_GROUPS_MAX, sizeof(struct listen_group),
+		      offsetof(struct listen_group, free_next));
 	inst_clock_start(&d->clock);
 	domain = d;
 	return 0;

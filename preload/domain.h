@@ -11,11 +11,13 @@
  *             ├─ members[]  one per process: its pid and its descriptor table           member.h
  *             ├─ slots[]    one per thread that ever slept: an eventfd to wake it       slot.h
  *             ├─ files      open file descriptions of ours (sockets, epoll sets)        file.h
+ *             ├─ groups     listeners in several instances                              listen_group.h
  *             └─ epoll sets and watches                                                 epoll_set.h
  *
- * Lock order, always from the left: inst->lock, file->watch_lock, epoll_set->lock, the pools' locks. Two
- * instances' locks are held together only by fork's prepare handler, in rising order. Nested epoll goes from
- * the inner set outwards. Nothing that may block is done under any of them.
+ * Lock order, always from the left: bind_lock, inst->lock, file->watch_lock, epoll_set->lock, the pools'
+ * locks. Two instances' locks are held together only by fork's prepare handler and while a listener's twin is
+ * made, in rising order. Nested epoll goes from the inner set outwards. Nothing that may block is done under
+ * any of them.
  */
 #ifndef PRELOAD_DOMAIN_H
 #define PRELOAD_DOMAIN_H
@@ -40,6 +42,7 @@ struct netdev;
 #define DOMAIN_FILES_MAX   (1u << 20)
 #define DOMAIN_SETS_MAX    (1u << 14)
 #define DOMAIN_WATCHES_MAX (1u << 21)
+#define DOMAIN_GROUPS_MAX  (1u << 16)
 
 struct domain {
 	_Atomic bool running;
@@ -54,7 +57,8 @@ struct domain {
 	unsigned ifindex; /* of the link's interface in the kernel, 0: none */
 	int kick_fd;      /* an eventfd that is always readable: fd_epoll.c */
 	struct slot slots[SLOTS_MAX];
-	struct shm_pool files, sets, watches;
+	struct shm_lock bind_lock; /* with several instances: bind(2) and listen(2), listen_group.c */
+	struct shm_pool files, sets, watches, groups;
 	struct member members[DOMAIN_MEMBERS_MAX];
 	_Atomic(struct file *) *fd_tables; /* n_members_max tables of n_fds entries */
 };

@@ -11,6 +11,7 @@
 #include "domain.h"
 #include "epoll_set.h"
 #include "epoll_watch.h"
+#include "listen_group.h"
 #include "stack/sock.h"
 
 /* As in Linux: added to what is asked for, also when nothing is; a one-shot that has fired loses them as
@@ -26,6 +27,8 @@ uint32_t file_events(const struct file *f)
 	case FILE_STACK:
 	case FILE_DUAL:
 		events = sock_events(f->so);
+		if (__builtin_expect(f->group != NULL, 0))
+			events |= listen_group_events(f);
 		break;
 	case FILE_EPOLL:
 		events = epoll_set_ready(f->set) ? EPOLLIN : 0;

@@ -12,6 +12,7 @@
 #include "domain.h"
 #include "epoll_set.h"
 #include "file.h"
+#include "listen_group.h"
 #include "stack/sock.h"
 
 #define CANDIDATE         ((struct file *)1)
@@ -63,6 +64,8 @@ struct file *file_get_entry(int fd)
 static void file_end(struct file *f)
 {
 	epoll_file_released(f);
+	if (f->group)
+		listen_group_free(f);
 	if (f->so) {
 		inst_lock(f->inst);
 		f->so->user = NULL;
@@ -96,6 +99,7 @@ struct file *file_new(enum file_mode mode)
 		return NULL;
 	f->so = NULL;
 	f->inst = NULL;
+	f->group = NULL;
 	f->set = NULL;
 	f->watches = NULL;
 	f->owner_pid = f->owner_sig = 0;

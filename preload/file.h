@@ -29,6 +29,7 @@ struct sock;
 struct inst;
 struct epoll_set;
 struct epoll_watch;
+struct listen_group;
 
 enum file_mode { FILE_FREE, FILE_UNDECIDED, FILE_STACK, FILE_DUAL, FILE_EPOLL };
 
@@ -41,6 +42,7 @@ struct file {
 	struct shm_lock watch_lock;
 	struct sock *so;             /* STACK, DUAL */
 	struct inst *inst;           /* STACK, DUAL: so's instance */
+	struct listen_group *group;  /* a listener's sockets in the other instances; NULL: none */
 	struct epoll_set *set;       /* EPOLL */
 	struct epoll_watch *watches; /* epoll sets this file is in; under watch_lock */
 	struct slot_set sleepers;    /* threads asleep in poll/select/recv/send/accept/connect on this file */

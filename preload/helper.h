@@ -28,6 +28,14 @@ static inline void helper_kick(void)
 		helper_kick_slow();
 }
 
+/* Is there a helper that looks after the instances when it has to? */
+static inline bool helper_works(void)
+{
+	uint32_t state = atomic_load_explicit(&helper_state, memory_order_relaxed);
+
+	return state == HELPER_PARKED || state == HELPER_TICKING || state == HELPER_STARTING;
+}
+
 /* Before exit: no more driving by this process's helper once it returned. */
 void helper_stop(void);
 

@@ -41,9 +41,30 @@ struct inst *inst_get(unsigned index)
 	return &domain->insts[index];
 }
 
+static __thread unsigned home; /* 1 + index; 0: not chosen yet */
+static _Atomic unsigned homes; /* threads of this process that have chosen */
+
 struct inst *inst_home(void)
 {
-	return &domain->insts[(member_self ? member_self->ordinal : 0) % domain->n_insts];
+	if (domain->n_insts == 1)
+		return &domain->insts[0];
+	if (__builtin_expect(home == 0, 0))
+		home = 1 + ((member_self ? member_self->home : 0) + atomic_fetch_add(&homes, 1)) %
+				   domain->n_insts;
+	return &domain->insts[home - 1];
+}
+
+bool inst_is_mine(const struct inst *in)
+{
+	uint32_t worker = atomic_load_explicit(&in->worker, memory_order_relaxed);
+
+	return in == inst_home() || worker == 0 || worker == thread_id();
+}
+
+void inst_forget_home(void)
+{
+	home = 0;
+	atomic_store(&homes, 0);
 }
 
 struct inst *inst_of(const struct sock *so)
@@ -66,20 +87,19 @@ void inst_use_device(struct netdev *dev)
  */
 static _Atomic bool cancel_used;
 static __thread int cancel_state;
-static __thread bool cancel_off;
+static __thread unsigned cancel_off; /* locks held with cancellation off */
 
 static void no_cancel(void)
 {
-	if (__builtin_expect(atomic_load_explicit(&cancel_used, memory_order_relaxed), 0))
-		cancel_off = pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state) == 0;
+	if (__builtin_expect(atomic_load_explicit(&cancel_used, memory_order_relaxed), 0) &&
+	    cancel_off++ == 0)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 }
 
 static void cancel_again(void)
 {
-	if (__builtin_expect(cancel_off, 0)) {
-		cancel_off = false;
+	if (__builtin_expect(cancel_off, 0) && --cancel_off == 0)
 		pthread_setcancelstate(cancel_state, NULL);
-	}
 }
 
 void inst_before_cancel(void)
@@ -138,9 +158,27 @@ static void tell_driver(struct inst *in)
 		slot_wake(driver - 1);
 }
 
+/* What went into another instance's inbox waits there like a received frame. */
+static void tell_others(struct inst *in)
+{
+	uint32_t handed = stack_handed(in->stack);
+
+	if (!handed)
+		return;
+	atomic_thread_fence(memory_order_seq_cst); /* it is visible before we look who sleeps */
+	for (; handed; handed &= handed - 1) {
+		uint32_t driver = atomic_load(&domain->insts[__builtin_ctz(handed)].driver_slot);
+
+		if (driver != 0)
+			slot_wake(driver - 1);
+	}
+}
+
 static void unlock(struct inst *in)
 {
 	hand_out_wakeups(in);
+	if (domain->n_insts > 1)
+		tell_others(in);
 	give(in);
 	slot_kick();
 }
@@ -197,6 +235,8 @@ static unsigned drive(struct inst *in, time_ns now)
 		stack_input(in->stack, pkts, n, now);
 		atomic_store_explicit(&in->busy_at, now, memory_order_relaxed);
 	}
+	if (domain->n_insts > 1)
+		n += stack_input_handed(in->stack, now);
 	if (stack_next_timer(in->stack) <= now)
 		stack_run_timers(in->stack, now);
 	inst_flush(in);

@@ -27,6 +27,7 @@ struct inst {
 	_Atomic uint32_t
 		driver_slot;        /* 1 + slot of the thread that sleeps on the device for all; 0: nobody */
 	_Atomic uint64_t driven_at; /* last poll */
+	_Atomic uint32_t worker;    /* with several instances: thread that drives this one; 0: none does */
 	_Atomic uint64_t busy_at;   /* last poll that received something */
 	_Atomic uint64_t driver_until; /* when the sleeping driver wakes by itself */
 };
@@ -40,8 +41,15 @@ struct inst_clock_base {
 unsigned inst_count(void);
 struct inst *inst_get(unsigned index);
 
-/* The instance this process prefers for new sockets. */
+/*
+ * The instance this thread drives and prefers for new sockets. Processes and their threads are spread over
+ * the instances.
+ */
 struct inst *inst_home(void);
+void inst_forget_home(void); /* in a fork child */
+
+/* Does this thread drive it, and no other? */
+bool inst_is_mine(const struct inst *in);
 
 /* The instance a socket belongs to. */
 struct inst *inst_of(const struct sock *so);

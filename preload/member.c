@@ -63,6 +63,26 @@ __attribute__((constructor(101))) static void watch_forks(void)
 	pthread_atfork(member_before_fork, member_after_fork_parent, member_after_fork_child);
 }
 
+/* The instance that the fewest members have for their home. */
+static uint32_t choose_home(const struct member *for_whom)
+{
+	unsigned left = atomic_load(&domain->n_members), count[DOMAIN_INSTS_MAX] = {0};
+	uint32_t best = 0;
+
+	for (unsigned i = 0; i < domain->n_members_max && left > 0; i++) {
+		const struct member *m = &domain->members[i];
+
+		if (m == for_whom || atomic_load_explicit(&m->pid, memory_order_relaxed) == MEMBER_FREE)
+			continue;
+		count[m->home % DOMAIN_INSTS_MAX]++;
+		left--;
+	}
+	for (uint32_t i = 1; i < domain->n_insts; i++)
+		if (count[i] < count[best])
+			best = i;
+	return best;
+}
+
 static struct member *member_claim(int pid)
 {
 	for (unsigned i = 0; i < domain->n_members_max; i++) {
@@ -75,7 +95,8 @@ static struct member *member_claim(int pid)
 		if (!atomic_compare_exchange_strong(&m->pid, &nobody, MEMBER_REAPED))
 			continue;
 		atomic_store(&m->unborn_at, inst_clock());
-		m->ordinal = atomic_fetch_add(&domain->n_members, 1);
+		m->home = choose_home(m);
+		atomic_fetch_add(&domain->n_members, 1);
 		atomic_store(&m->max_fd, -1);
 		atomic_store(&m->pid, pid);
 		return m;
@@ -169,6 +190,7 @@ void member_after_fork_child(void)
 	helper_after_fork(true);
 	slot_forget();
 	wait_forget();
+	inst_forget_home();
 	if (copy) {
 		become_founder();
 		return;

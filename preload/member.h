@@ -21,7 +21,7 @@ enum member_pid { MEMBER_FREE = 0, MEMBER_UNBORN = -1, MEMBER_REAPED = -2 };
 struct member {
 	_Atomic int pid; /* or enum member_pid */
 	_Atomic int max_fd;
-	uint32_t ordinal; /* how many members the family had before: spreads them over the instances */
+	uint32_t home;              /* index of the instance that its first thread drives */
 	_Atomic uint64_t unborn_at; /* when fork(2) was about to make it */
 };
 

@@ -141,21 +141,54 @@ static int make_stacks(struct start *s)
 		if (err)
 			return err;
 	}
+	stack_join(s->stacks, s->n_stacks);
 	return 0;
 }
 
-/* One round on queue 0 before anybody else can see the stack. */
+/* One round on each queue before anybody else can see the stacks. */
 static void drive(struct start *s)
 {
-	struct rte_mbuf *pkts[BURST];
-	unsigned n = s->dev->ops->rx_burst(s->dev, 0, pkts, BURST), sent;
+	for (unsigned q = 0; q < s->n_stacks; q++) {
+		struct rte_mbuf *pkts[BURST];
+		struct stack *st = s->stacks[q];
+		unsigned n, sent;
 
-	stack_input(s->stacks[0], pkts, n, inst_clock());
-	stack_run_timers(s->stacks[0], inst_clock());
-	n = stack_output(s->stacks[0], pkts, BURST);
-	sent = n ? s->dev->ops->tx_burst(s->dev, 0, pkts, n) : 0;
-	if (sent < n)
-		stack_output_unsent(s->stacks[0], pkts + sent, n - sent);
+		driver_enter_queue((uint16_t)q);
+		n = s->dev->ops->rx_burst(s->dev, (uint16_t)q, pkts, BURST);
+		stack_input(st, pkts, n, inst_clock());
+		stack_input_handed(st, inst_clock());
+		stack_run_timers(st, inst_clock());
+		n = stack_output(st, pkts, BURST);
+		sent = n ? s->dev->ops->tx_burst(s->dev, (uint16_t)q, pkts, (uint16_t)n) : 0;
+		if (sent < n)
+			stack_output_unsent(st, pkts + sent, n - sent);
+	}
+}
+
+static void probe_again(struct start *s)
+{
+	driver_enter_queue(0);
+	for (unsigned q = 0; q < s->n_stacks; q++) {
+		stack_set_now(s->stacks[q], inst_clock());
+		stack_arp_probe(s->stacks[q]);
+	}
+}
+
+/* The answer may come in on any queue. */
+static bool conflict(const struct start *s, be32 *addr, uint8_t mac[6])
+{
+	for (unsigned q = 0; q < s->n_stacks; q++)
+		if (stack_addr_conflict(s->stacks[q], addr, mac))
+			return true;
+	return false;
+}
+
+static void announce(struct start *s)
+{
+	driver_enter_queue(0);
+	for (unsigned q = 0; q < s->n_stacks; q++)
+		stack_arp_announce(s->stacks[q]);
+	drive(s);
 }
 
 /* RFC 5227: asks the link whether somebody else has our address. */
@@ -169,15 +202,13 @@ static int probe_addresses(struct start *s)
 
 	if (!span)
 		return 0;
-	driver_enter_queue(0);
 	while (inst_clock() - begin < span) {
 		if (inst_clock() - begin >= asked * span / PROBE_REPEATS) {
 			asked++;
-			stack_set_now(s->stacks[0], inst_clock());
-			stack_arp_probe(s->stacks[0]);
+			probe_again(s);
 		}
 		drive(s);
-		if (stack_addr_conflict(s->stacks[0], &addr, mac)) {
+		if (conflict(s, &addr, mac)) {
 			const uint8_t *a = (const uint8_t *)&addr;
 
 			snprintf(s->err, sizeof(s->err),
@@ -187,8 +218,7 @@ static int probe_addresses(struct start *s)
 		}
 		nanosleep(&nap, NULL);
 	}
-	stack_arp_announce(s->stacks[0]);
-	drive(s);
+	announce(s);
 	return 0;
 }
 

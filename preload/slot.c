@@ -64,6 +64,7 @@ static unsigned slot_take(void)
 			continue;
 		atomic_store(&domain->slots[i].state, SLOT_AWAKE);
 		atomic_store(&domain->slots[i].helper, false);
+		atomic_store(&domain->slots[i].home, 0);
 		pthread_once(&thread_end_once, make_key);
 		pthread_setspecific(thread_end, (void *)(uintptr_t)(i + 1));
 		return i;

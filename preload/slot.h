@@ -31,6 +31,7 @@ struct slot {
 	_Atomic int pid;        /* owner's process, 0: free */
 	int fd;                 /* eventfd, non-blocking, the same number in all members */
 	_Atomic bool helper;    /* the owner is a helper thread */
+	_Atomic uint8_t home;   /* 1 + index of the instance that the owner drives; 0: none */
 };
 
 struct slot_set {

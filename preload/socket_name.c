@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 
 #include "epoll_set.h"
+#include "listen_group.h"
 #include "runtime.h"
 #include "socket_priv.h"
 
@@ -72,9 +73,7 @@ static int adopt_bound(const struct candidate *c, const struct endpoint *local, 
 
 	if (err)
 		return err;
-	inst_lock(a.in);
-	err = sock_bind(a.so, local);
-	inst_unlock(a.in);
+	err = listen_group_bind(a.in, a.so, local);
 	if (err) {
 		adopt_abort(&a);
 		return err;
@@ -102,11 +101,8 @@ int socket_bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 	err = bad_pointer(addr) ? -EFAULT : endpoint_from_sockaddr(&ep, addr, len);
 	if (f) {
-		if (!err) {
-			inst_lock(f->inst);
-			err = sock_bind(f->so, &ep);
-			inst_unlock(f->inst);
-		}
+		if (!err)
+			err = listen_group_bind(f->inst, f->so, &ep);
 		file_put(f);
 		return err;
 	}
@@ -156,9 +152,7 @@ int socket_listen(int fd, int backlog)
 		if (err)
 			goto out;
 	}
-	inst_lock(f->inst);
-	err = sock_listen(f->so, backlog);
-	inst_unlock(f->inst);
+	err = listen_group_listen(f, backlog);
 	if (!err && file_mode(f) == FILE_DUAL)
 		kernel_nonblocking(fd);
 out:
@@ -260,6 +254,8 @@ static int disconnect(struct file *f)
 {
 	int err;
 
+	if (f->group)
+		listen_group_stop(f);
 	inst_lock(f->inst);
 	err = sock_disconnect(f->so);
 	inst_sent(f->inst);

@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "listen_group.h"
 #include "socket_priv.h"
 
 /* What F_SETFL can change (fcntl(2)). */
@@ -25,6 +26,8 @@ int socket_shutdown(int fd, struct file *f, int how)
 
 	if (is_dual(f))
 		real_shutdown(fd, how);
+	if (f->group && (how == SHUT_RD || how == SHUT_RDWR))
+		listen_group_stop(f);
 	inst_lock(f->inst);
 	err = sock_shutdown(f->so, how);
 	if (!err)
@@ -49,6 +52,20 @@ int socket_getsockopt(int fd, struct file *f, int level, int name, void *val, so
 	return err;
 }
 
+/* A listener's twins hand the option on to their children too. */
+static void set_twins(struct file *f, int level, int name, const void *val, socklen_t len)
+{
+	for (unsigned i = 0; i < inst_count(); i++) {
+		struct sock *twin;
+
+		inst_lock(inst_get(i));
+		twin = listen_group_at(f, i);
+		if (twin && twin != f->so)
+			sock_setopt(twin, level, name, val, len);
+		inst_unlock(inst_get(i));
+	}
+}
+
 int socket_setsockopt(int fd, struct file *f, int level, int name, const void *val, socklen_t len)
 {
 	int err;
@@ -65,6 +82,8 @@ int socket_setsockopt(int fd, struct file *f, int level, int name, const void *v
 	if (!err)
 		inst_sent(f->inst); /* uncorked, or Nagle switched off */
 	inst_unlock(f->inst);
+	if (!err && f->group)
+		set_twins(f, level, name, val, len);
 	return err;
 }
 

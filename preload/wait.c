@@ -21,14 +21,15 @@
 #include "spin.h"
 #include "wait.h"
 
-#define SPIN_RECENT_NS (1 * NS_PER_MS)  /* spinning pays only while packets come in */
-#define UNDRIVEN_NS    (20 * NS_PER_US) /* another instance is polled too when nobody did for this long */
+#define SPIN_RECENT_NS (1 * NS_PER_MS) /* spinning pays only while packets come in */
+#define ABANDONED_NS   (1 * NS_PER_MS) /* not driven for this long, an instance is taken over by others */
 #define NO_SLOT_NAP_NS (1 * NS_PER_MS)
 #define RECHECK_NS     (1 * NS_PER_SEC) /* a process that should wake us may have been killed */
 #define MASK_CHECK_NS  (1 * NS_PER_MS)
 
 struct waiter {
 	struct wait_source *src;
+	const struct inst *home; /* NULL: a helper */
 	unsigned slot;
 	uint32_t roles; /* instances whose driver we are, by bit */
 	bool joined;    /* our bit is in the files' or the set's sleepers */
@@ -74,18 +75,51 @@ void wait_file_woken(struct file *f, uint32_t wake_bits)
 		epoll_file_woken(f, wake_bits);
 }
 
+/*
+ * A thread drives the instance that is its home; another one as long as no other thread does. So a connection
+ * is worked on by the thread that has it, and one thread alone drives all.
+ */
+static bool is_ours(const struct waiter *w, const struct inst *in, time_ns now)
+{
+	uint32_t worker;
+	time_ns idle;
+
+	if (in == w->home || (w->roles & (1u << in->index)))
+		return true;
+	idle = now - atomic_load_explicit(&in->driven_at, memory_order_relaxed);
+	if (idle > ABANDONED_NS || !w->home)
+		return idle > ABANDONED_NS;
+	worker = atomic_load_explicit(&in->worker, memory_order_relaxed);
+	return worker == 0 || worker == thread_id();
+}
+
+/* May the thread be the one that sleeps on the device's queue? A helper where nobody else has taken over. */
+static bool may_sleep_on(const struct waiter *w, const struct inst *in, time_ns now)
+{
+	return w->home ? is_ours(w, in, now) : atomic_load_explicit(&in->worker, memory_order_relaxed) == 0;
+}
+
+/* The thread is the one that drives the instance from now on; a helper stands in for whoever comes next. */
+static void work_for(const struct waiter *w, struct inst *in)
+{
+	uint32_t worker = w->home ? thread_id() : 0;
+
+	if (domain->n_insts > 1 && atomic_load_explicit(&in->worker, memory_order_relaxed) != worker)
+		atomic_store_explicit(&in->worker, worker, memory_order_relaxed);
+}
+
 /* Polls what is ours to poll; returns the frames received. */
 static unsigned drive(const struct waiter *w, time_ns now)
 {
-	struct inst *home = inst_home();
 	unsigned got = 0;
 
 	for (unsigned i = 0; i < domain->n_insts; i++) {
 		struct inst *in = &domain->insts[i];
 
-		if (in == home || (w->roles & (1u << i)) ||
-		    now - atomic_load_explicit(&in->driven_at, memory_order_relaxed) > UNDRIVEN_NS)
-			got += inst_try_poll(in);
+		if (!is_ours(w, in, now))
+			continue;
+		work_for(w, in);
+		got += inst_try_poll(in);
 	}
 	return got;
 }
@@ -99,17 +133,31 @@ static bool busy_lately(time_ns now)
 	return false;
 }
 
+/* Whether the thread of slot `cur` - 1 keeps the role when that of `slot` wants it. */
+static bool role_kept(const struct inst *in, uint32_t cur, unsigned slot)
+{
+	const struct slot *has, *wants = slot_at(slot);
+	uint32_t home = 1u + in->index;
+
+	if (cur == 0)
+		return false;
+	has = slot_at(cur - 1);
+	if (atomic_load(&has->pid) == 0)
+		return false;
+	if (atomic_load(&wants->helper) || atomic_load(&has->helper))
+		return !atomic_load(&has->helper);
+	return atomic_load(&wants->home) != home || atomic_load(&has->home) == home;
+}
+
 static bool role_take(struct inst *in, unsigned slot)
 {
-	bool helper = atomic_load_explicit(&slot_at(slot)->helper, memory_order_relaxed);
 	uint32_t cur = atomic_load(&in->driver_slot);
 
 	for (;;) {
 		if (cur == slot + 1)
 			return true;
-		/* From another thread only a helper's role is taken, or that of a thread that is no more. */
-		if (cur != 0 && atomic_load(&slot_at(cur - 1)->pid) != 0 &&
-		    (helper || !atomic_load(&slot_at(cur - 1)->helper)))
+		/* Taken from a helper, from a thread that is no more, or by the thread whose home it is. */
+		if (role_kept(in, cur, slot))
 			return false;
 		if (atomic_compare_exchange_strong(&in->driver_slot, &cur, slot + 1)) {
 			if (cur != 0)
@@ -131,7 +179,7 @@ static void role_drop(struct inst *in, unsigned slot)
  * waking it costs more than a short wait, and one that sleeps takes the role over in any case: so not at the
  * first wait that meets it.
  */
-static void dismiss_helper(void)
+static void dismiss_helper(const struct waiter *w, time_ns now)
 {
 	bool met = false;
 
@@ -139,6 +187,8 @@ static void dismiss_helper(void)
 		struct inst *in = &domain->insts[i];
 		uint32_t cur = atomic_load_explicit(&in->driver_slot, memory_order_relaxed);
 
+		if (!is_ours(w, in, now))
+			continue;
 		if (__builtin_expect(cur == 0 || !atomic_load_explicit(&slot_at(cur - 1)->helper,
 								       memory_order_relaxed),
 				     1))
@@ -247,12 +297,17 @@ static unsigned add_own_fds(struct waiter *w, struct pollfd *fds, unsigned n, ti
 		time_ns inst_until;
 		int fd;
 
-		if (!role_take(in, w->slot)) {
+		if (!may_sleep_on(w, in, now) || !role_take(in, w->slot)) {
 			others_drive = true;
 			w->roles &= ~(1u << i);
+			/* Its worker is awake, or gone: our helper sees to that, if we have one */
+			if (atomic_load(&in->driver_slot) == 0 && !helper_works() &&
+			    *until > now + ABANDONED_NS)
+				*until = now + ABANDONED_NS;
 			continue;
 		}
 		w->roles |= 1u << i;
+		work_for(w, in);
 		*quiet &= inst_sleep_begin(in, &inst_until);
 		*until = inst_until < *until ? inst_until : *until;
 		fd = inst_sleep_fd(in);
@@ -319,7 +374,7 @@ static int let_signals_in(const struct wait_source *src, int r)
 
 int wait_for(struct wait_source *src, time_ns deadline)
 {
-	struct waiter w = {.src = src, .slot = SLOT_NONE};
+	struct waiter w = {.src = src, .slot = SLOT_NONE, .home = src->no_spin ? NULL : inst_home()};
 	time_ns now = inst_clock(), started = now, spin_ns = src->no_spin ? 0 : spin_time();
 	time_ns spin_until = now + spin_ns, spun = 0, before;
 	unsigned seen = signal_hold.seen;
@@ -327,7 +382,7 @@ int wait_for(struct wait_source *src, time_ns deadline)
 
 	batch = 0;
 	if (!src->no_spin)
-		dismiss_helper();
+		dismiss_helper(&w, now);
 	for (;;) {
 		unsigned got = drive(&w, now);
 
@@ -349,6 +404,9 @@ int wait_for(struct wait_source *src, time_ns deadline)
 			continue;
 		if (!w.slept) {
 			w.slot = slot_mine();
+			if (w.slot != SLOT_NONE && w.home)
+				atomic_store_explicit(&slot_at(w.slot)->home, 1u + w.home->index,
+						      memory_order_relaxed);
 			w.slept = true;
 		}
 		r = sleep_once(&w, now, deadline);

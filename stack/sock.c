@@ -111,6 +111,11 @@ int sock_accept(struct sock *so, struct sock **child)
 	return so->kind == SOCK_KIND_UDP ? -EOPNOTSUPP : tcp_sock_accept(so, child);
 }
 
+time_ns sock_accept_since(const struct sock *so)
+{
+	return tcp_sock_accept_since(so);
+}
+
 int sock_connect(struct sock *so, const struct endpoint *peer)
 {
 	return so->kind == SOCK_KIND_UDP ? udp_sock_connect(so, peer) : tcp_sock_connect(so, peer);

@@ -116,6 +116,9 @@ int sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
  * Linux. */
 int sock_accept(struct sock *so, struct sock **child);
 
+/* Since when that one has been waiting; TIME_NEVER: none does. Of a listener only. */
+time_ns sock_accept_since(const struct sock *so);
+
 /* TCP: -EINPROGRESS, -EALREADY, -EISCONN, … as connect(2) for a non-blocking socket. UDP: sets the peer. */
 int sock_connect(struct sock *so, const struct endpoint *peer);
 int sock_disconnect(struct sock *so); /* connect(AF_UNSPEC) */

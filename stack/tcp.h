@@ -71,6 +71,7 @@ int tcp_sock_listen(struct sock *so, int backlog);
 bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
 int tcp_sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
 int tcp_sock_accept(struct sock *so, struct sock **child);
+time_ns tcp_sock_accept_since(const struct sock *so);
 int tcp_sock_connect(struct sock *so, const struct endpoint *peer);
 int tcp_sock_disconnect(struct sock *so);
 ssize_t tcp_sock_send(struct sock *so, const struct iovec *iov, int iovcnt, int flags);

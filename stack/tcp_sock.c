@@ -93,6 +93,15 @@ int tcp_sock_accept(struct sock *so, struct sock **child)
 	return 0;
 }
 
+time_ns tcp_sock_accept_since(const struct sock *so)
+{
+	const struct tcp_conn *l = (const struct tcp_conn *)so;
+
+	if (l->state != TCPS_LISTEN || !l->listen.accept_head)
+		return TIME_NEVER;
+	return l->listen.accept_head->drs_at; /* set when it was established, and when it is read from */
+}
+
 /* A socket that was connected once starts afresh: everything of the old connection goes, options stay. */
 static void restart(struct tcp_conn *c)
 {

@@ -144,6 +144,11 @@ class Lab:
         return p
 
     def until_serving(self, p, port):
+        self.until_connected(p, port)
+        if "queues" in self.keys and not self.kernel:
+            check(", %s queues, " % self.keys["queues"] in self.tail(p.log, 1 << 20), "fewer queues:", self.tail(p.log))
+
+    def until_connected(self, p, port):
         if self.link in PAIR_LINKS:
             self.first_client(p, port)
             return

@@ -159,6 +159,21 @@ def test_load(lab):
     stop_gracefully(lab, p)
 
 
+@links(*EVERY)
+@limit(120)
+def test_two_workers(lab):
+    """Both take connections, and with several queues each its own queue's."""
+    need_programs("wrk")
+    digest = lab.file_of("www/f100000", 100000)
+    p = nginx(lab, workers=2)
+    r = lab.client(["wrk", "-t", "1", "-c", "64", "-d", "3", "--timeout", "5", url("f100000")]).stdout.decode()
+    check("Socket errors" not in r and "Non-2xx" not in r, r)
+    print("  " + [line.strip() for line in r.splitlines() if "Requests/sec" in line][0])
+    for _ in range(10):
+        check_equal(fetch(lab, "f100000"), digest)
+    stop_gracefully(lab, p)
+
+
 @limit(120)
 def test_connection_per_request(lab):
     need_programs("wrk")

@@ -4,6 +4,7 @@
  */
 #undef NDEBUG /* a release build is tested too, and these calls must be made there */
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ struct stack {
 	struct sock *woken_head, **woken_tail;
 	_Atomic uint32_t pending;
 	_Atomic uint32_t undelivered;
+	uint32_t handed;              /* stacks with something in their inbox, by bit */
+	_Atomic(struct sock *) inbox; /* a socket to be made readable */
 	_Atomic uint32_t head, tail;
 	struct order ring[RING];
 	int sleep_fd;
@@ -81,6 +84,24 @@ void stack_input(struct stack *st, struct rte_mbuf **pkts, unsigned n, time_ns n
 		change(st, &sh->socks[o->sock], o->set, o->clear);
 		atomic_store(&o->full, 0);
 	}
+}
+
+uint32_t stack_handed(struct stack *st)
+{
+	uint32_t handed = st->handed;
+
+	st->handed = 0;
+	return handed;
+}
+
+unsigned stack_input_handed(struct stack *st, time_ns now)
+{
+	struct sock *so = atomic_exchange(&st->inbox, NULL);
+
+	stack_set_now(st, now);
+	if (so)
+		change(st, so, EPOLLIN, 0);
+	return so != NULL;
 }
 
 struct sock *stack_next_woken(struct stack *st, uint32_t *wake)
@@ -155,6 +176,38 @@ void sock_close(struct sock *so)
 		so->wake_queued = false;
 	}
 	atomic_fetch_add(&sh->closed, 1);
+}
+
+/* Of a listener, which these sockets never are. */
+
+int sock_bind(struct sock *so, const struct endpoint *local)
+{
+	(void)so, (void)local;
+	return -EOPNOTSUPP;
+}
+
+int sock_listen(struct sock *so, int backlog)
+{
+	(void)so, (void)backlog;
+	return -EOPNOTSUPP;
+}
+
+int sock_disconnect(struct sock *so)
+{
+	(void)so;
+	return -EOPNOTSUPP;
+}
+
+int sock_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
+{
+	(void)st, (void)so, (void)local;
+	return 0;
+}
+
+int sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin)
+{
+	(void)leader, (void)st, (void)twin;
+	return -EOPNOTSUPP;
 }
 
 void driver_enter_queue(uint16_t q)
@@ -289,6 +342,14 @@ void fake_change(struct file *f, uint32_t set, uint32_t clear)
 	inst_lock(f->inst);
 	change(f->so->stack, f->so, set, clear);
 	inst_unlock(f->inst);
+}
+
+void fake_hand(unsigned from, struct file *f)
+{
+	inst_lock(inst_get(from));
+	atomic_store(&f->so->stack->inbox, f->so);
+	sh->stacks[from].handed |= 1u << f->inst->index;
+	inst_unlock(inst_get(from));
 }
 
 uint32_t fake_closed(void)

@@ -27,6 +27,9 @@ void fake_send(struct file *f, uint32_t set, uint32_t clear);
 /* The same at once, as a socket call would (the instance's lock is taken inside). */
 void fake_change(struct file *f, uint32_t set, uint32_t clear);
 
+/* The same as a frame that arrived in instance `from` and is handed to the file's: makes it readable. */
+void fake_hand(unsigned from, struct file *f);
+
 /* sock_close() was called this many times; timers that fired; rx bursts. */
 uint32_t fake_closed(void);
 uint32_t fake_timers_fired(void);

@@ -156,6 +156,12 @@ int tcp_sock_accept(struct sock *so, struct sock **child)
 	return -EAGAIN;
 }
 
+time_ns tcp_sock_accept_since(const struct sock *so)
+{
+	(void)so;
+	return TIME_NEVER;
+}
+
 int tcp_sock_connect(struct sock *so, const struct endpoint *peer)
 {
 	(void)so, (void)peer;

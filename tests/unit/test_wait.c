@@ -412,3 +412,109 @@ Test(wait, batch_defers_frames)
 		usleep(1000);
 	cr_assert_eq(fake_output_sent(), 43);
 }
+
+/* ---- several instances ---- */
+
+/* A packet that another instance hands over wakes who sleeps on its own queue. */
+Test(wait, handed_over_to_a_sleeper)
+{
+	struct pong p = {0};
+	pthread_t t;
+
+	fake_start(2, true);
+	p.fd = fake_socket(1, FILE_STACK, &p.mine);
+	pthread_create(&t, NULL, serve_one, &p);
+	while (atomic_load(&inst_get(1)->driver_slot) == 0)
+		usleep(100);
+	usleep(10000);
+	fake_hand(0, p.mine);
+	pthread_join(t, NULL);
+	cr_assert_eq(p.failed, 0);
+}
+
+/* One thread alone looks after all queues: each can wake it. */
+Test(wait, one_thread_sleeps_on_all)
+{
+	struct pong p[3] = {0};
+
+	fake_start(3, true);
+	for (unsigned i = 0; i < 3; i++)
+		p[i].fd = fake_socket(i, FILE_STACK, &p[i].mine);
+	for (unsigned i = 0; i < 3; i++) {
+		pthread_t t;
+
+		pthread_create(&t, NULL, serve_one, &p[i]);
+		for (unsigned k = 0; k < 3; k++)
+			while (atomic_load(&inst_get(k)->driver_slot) == 0)
+				usleep(100);
+		fake_send(p[i].mine, EPOLLIN, 0);
+		pthread_join(t, NULL);
+		cr_assert_eq(p[i].failed, 0);
+	}
+}
+
+/* 1 + the slot of a sleeping thread whose home the instance is; 0: none sleeps there. */
+static uint32_t home_sleeper(unsigned i)
+{
+	uint32_t driver = atomic_load(&inst_get(i)->driver_slot);
+
+	return driver != 0 && atomic_load(&slot_at(driver - 1)->home) == i + 1 ? driver : 0;
+}
+
+static _Atomic bool stop_computing;
+static _Atomic unsigned computed;
+
+static void *compute(void *arg)
+{
+	struct pong *p = arg;
+
+	p->failed = wait_file(p->mine, p->fd, EPOLLIN, far());
+	while (!atomic_load(&stop_computing))
+		usleep(100);
+	fake_change(p->mine, 0, EPOLLIN);
+	atomic_fetch_add(&computed, 1);
+	p->failed |= wait_file(p->mine, p->fd, EPOLLIN, far());
+	return NULL;
+}
+
+/*
+ * Each of two threads sleeps on its own queue. While one computes the other one's instance is still driven,
+ * by its helper or by whoever waits; when it comes back it has its queue again.
+ */
+Test(wait, each_thread_its_own_instance)
+{
+	struct pong p[2] = {0};
+	struct file *other;
+	pthread_t t[2];
+
+	fake_start(2, true);
+	for (unsigned i = 0; i < 2; i++)
+		p[i].fd = fake_socket(i, FILE_STACK, &p[i].mine);
+	fake_socket(0, FILE_STACK, &other);
+	fake_socket(1, FILE_STACK, &other);
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_create(&t[i], NULL, compute, &p[i]);
+		while (home_sleeper(i) == 0) /* threads get their homes in the order of their first waits */
+			usleep(100);
+	}
+	cr_assert_neq(home_sleeper(0), home_sleeper(1));
+	fake_send(p[1].mine, EPOLLIN, 0);
+	for (int i = 0; i < 20000 && home_sleeper(1) != 0; i++)
+		usleep(1000);
+	fake_send(other, EPOLLIN, 0); /* nobody waits for it, but it must be received */
+	for (int i = 0; i < 20000 && !sock_events(other->so); i++)
+		usleep(1000);
+	cr_assert_eq(sock_events(other->so), EPOLLIN);
+	atomic_store(&stop_computing, true);
+	fake_send(p[0].mine, EPOLLIN, 0);
+	while (atomic_load(&computed) < 2)
+		usleep(100);
+	for (unsigned i = 0; i < 2; i++)
+		while (home_sleeper(i) == 0)
+			usleep(100);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_send(p[i].mine, EPOLLIN, 0);
+		pthread_join(t[i], NULL);
+		cr_assert_eq(p[i].failed, 0);
+	}
+}
