@@ -121,6 +121,8 @@ class Lab:
             # The server has the virtio_user end: its rings are in its own memory, which its children share.
             "vhost": ("vhost:" if far else "virtio_user:") + sock,
         }[self.link]
+        if "queues" in keys:
+            keys.setdefault("log", "info")  # until_serving() looks for them in the start line
         env = net.shunt_env(self.lib, keys.pop("link", link), keys.pop("addr", addr + "/24"), **keys)
         return ns.argv("env", *env, *argv)
 
