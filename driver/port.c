@@ -148,6 +148,30 @@ void port_connect_again(struct driver_port *port)
 	thread_restore(&thread);
 }
 
+/* What the stack needs to choose ports by; nothing where the device keeps it to itself. */
+static void learn_rss(struct driver_port *port)
+{
+	struct netdev_rss *rss = &port->dev.caps.rss;
+	struct rte_eth_rss_reta_entry64 reta[NETDEV_RSS_TABLE / RTE_ETH_RETA_GROUP_SIZE];
+	uint8_t key[NETDEV_RSS_KEY] = {0};
+	struct rte_eth_rss_conf conf = {.rss_key = key, .rss_key_len = port->info.hash_key_size};
+	uint16_t n = port->info.reta_size;
+
+	rss->table_len = 0;
+	if (port->dev.caps.queues < 2 || n == 0 || n > NETDEV_RSS_TABLE || port->info.hash_key_size == 0 ||
+	    port->info.hash_key_size > sizeof(key) || rte_eth_dev_rss_hash_conf_get(port->id, &conf) != 0 ||
+	    !(conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_TCP))
+		return;
+	for (unsigned i = 0; i < RTE_DIM(reta); i++)
+		reta[i].mask = UINT64_MAX;
+	if (rte_eth_dev_rss_reta_query(port->id, reta, n) != 0)
+		return;
+	memcpy(rss->key, key, sizeof(key));
+	for (unsigned i = 0; i < n; i++)
+		rss->table[i] = (uint8_t)reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE];
+	rss->table_len = n;
+}
+
 /* The peer may well come later: the stack copes with a link that is down. */
 static void wait_for_link(struct driver_port *port)
 {
@@ -191,6 +215,7 @@ int port_start(struct driver_port *port, uint16_t mtu, char *err, size_t err_len
 	port->started = true;
 	port->dev.caps.queues = queues;
 	choose_mac(port);
+	learn_rss(port);
 	wait_for_link(port);
 	return 0;
 }

@@ -112,30 +112,40 @@ static bool set_woken(struct epoll_set *set)
 	slot_wake_one(&set->sleepers);
 	slot_wake_all(&set->file->sleepers);
 	if (set->file->watches)
-		epoll_file_woken(set->file, EPOLLIN);
+		epoll_file_woken(set->file, EPOLLIN, 0);
 	return someone;
 }
 
-void epoll_file_woken(struct file *f, uint32_t bits)
+/* The file's watches of one kind: those at home where the wake-up happened, or the others. */
+static void wake_watches(struct file *f, uint32_t bits, unsigned home, bool near, bool *exclusive_done)
 {
-	bool exclusive_done = false;
-
-	bits |= (bits & EPOLLIN ? EPOLLRDNORM : 0) | (bits & EPOLLOUT ? EPOLLWRNORM : 0);
-	shm_lock(&f->watch_lock);
 	for (struct epoll_watch *w = f->watches; w; w = w->file_next) {
 		struct epoll_set *set = w->set;
 		bool hit, exclusive;
 
+		if (home && (w->home == home) != near)
+			continue;
 		shm_lock(&set->lock);
 		exclusive = w->events & EPOLLEXCLUSIVE;
-		hit = w->active && !disarmed(w) && (bits & w->events) && !(exclusive && exclusive_done);
+		hit = w->active && !disarmed(w) && (bits & w->events) && !(exclusive && *exclusive_done);
 		if (hit)
 			enqueue(set, w);
 		shm_unlock(&set->lock);
 		/* As in Linux an exclusive watch has taken the wake-up only if somebody waits there. */
 		if (hit && set_woken(set) && exclusive)
-			exclusive_done = true;
+			*exclusive_done = true;
 	}
+}
+
+void epoll_file_woken(struct file *f, uint32_t bits, unsigned home)
+{
+	bool exclusive_done = false;
+
+	bits |= (bits & EPOLLIN ? EPOLLRDNORM : 0) | (bits & EPOLLOUT ? EPOLLWRNORM : 0);
+	shm_lock(&f->watch_lock);
+	if (home)
+		wake_watches(f, bits, home, true, &exclusive_done);
+	wake_watches(f, bits, home, false, &exclusive_done);
 	shm_unlock(&f->watch_lock);
 }
 
@@ -264,6 +274,7 @@ bool epoll_watch_add(struct file *f, struct epoll_set *set, int epfd, int fd, co
 	w->queued = false;
 	w->active = false;
 	w->kernel = kernel;
+	w->home = domain_running() && domain->n_insts > 1 ? (uint8_t)(1 + inst_home()->index) : 0;
 	w->file_next = f->watches;
 	f->watches = w;
 	shm_lock(&set->lock);

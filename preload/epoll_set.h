@@ -41,6 +41,7 @@ struct epoll_watch {
 	uint64_t data;
 	uint32_t events; /* interest and EPOLLET, EPOLLONESHOT …; under set->lock */
 	int fd, epfd;    /* the numbers used at EPOLL_CTL_ADD */
+	uint8_t home;    /* 1 + index of the instance that the thread which added it drives */
 	bool queued;
 	bool active; /* our side counts; false while the file is UNDECIDED */
 	bool kernel; /* registered with the kernel's epoll too */
@@ -79,8 +80,11 @@ void epoll_file_decided(struct file *f);
 void epoll_file_released(struct file *f);
 void epoll_set_free(struct epoll_set *set);
 
-/* For wait.c: the file had a wake-up with these EPOLL* bits. Wakes sleepers by slot_wake(). */
-void epoll_file_woken(struct file *f, uint32_t bits);
+/*
+ * For wait.c: the file had a wake-up with these EPOLL* bits. Wakes sleepers by slot_wake(), first those whose
+ * home the instance is in which it happened (1 + index; 0: no matter).
+ */
+void epoll_file_woken(struct file *f, uint32_t bits, unsigned home);
 
 /* For poll(2) and nested epoll on an epoll descriptor: has our side something to report? */
 bool epoll_set_ready(struct epoll_set *set);

@@ -14,6 +14,7 @@
 #include "epoll_set.h"
 #include "epoll_watch.h"
 #include "libc.h"
+#include "listen_group.h"
 #include "result.h"
 #include "wait.h"
 
@@ -155,6 +156,8 @@ int epoll_ctl_any(int epfd, int op, int fd, struct epoll_event *ev)
 		shm_lock(&f->watch_lock);
 		r = ctl_locked(epoll->set, epfd, op, fd, f, ev);
 		shm_unlock(&f->watch_lock);
+		if (!r && op == EPOLL_CTL_ADD && f->group)
+			listen_group_wanted(f);
 		slot_kick();
 		file_put(f);
 	} else {

@@ -143,7 +143,7 @@ static void hand_out_wakeups(struct inst *in)
 	atomic_thread_fence(memory_order_seq_cst); /* what got ready is visible before we look who sleeps */
 	do {
 		if (so->user)
-			wait_file_woken(so->user, bits);
+			wait_file_woken(so->user, bits, domain->n_insts > 1 ? 1u + in->index : 0);
 		so = stack_next_woken(in->stack, &bits);
 	} while (so);
 }

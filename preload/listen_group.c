@@ -95,6 +95,7 @@ static int make_twins(struct file *f)
 			return -ENOBUFS;
 		for (unsigned i = 0; i < DOMAIN_INSTS_MAX; i++)
 			atomic_store(&g->twin[i], NULL);
+		atomic_store(&g->near, 0);
 		f->group = g;
 	}
 	for (unsigned i = 0; i < domain->n_insts && !err; i++)
@@ -170,6 +171,24 @@ void listen_group_free(struct file *f)
 	listen_group_stop(f);
 	shm_pool_put(&domain->groups, f->group);
 	f->group = NULL;
+}
+
+void listen_group_wanted(struct file *f)
+{
+	uint32_t near = 1u + inst_home()->index;
+
+	if (!f->so->reuseport || atomic_load_explicit(&f->group->near, memory_order_relaxed) == near)
+		return;
+	atomic_store_explicit(&f->group->near, near, memory_order_relaxed);
+	for (unsigned i = 0; i < domain->n_insts; i++) {
+		struct sock *so;
+
+		inst_lock(inst_get(i));
+		so = listen_group_at(f, i);
+		if (so)
+			sock_listen_near(so, inst_home()->index);
+		inst_unlock(inst_get(i));
+	}
 }
 
 uint32_t listen_group_events(const struct file *f)

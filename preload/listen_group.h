@@ -22,6 +22,7 @@ struct endpoint;
 
 struct listen_group {
 	_Atomic(struct sock *) twin[DOMAIN_INSTS_MAX]; /* NULL: none, or the leader is there */
+	_Atomic uint32_t near; /* 1 + home of the thread that last waited for it; SO_REUSEPORT only */
 	struct listen_group *free_next;
 };
 
@@ -42,6 +43,12 @@ static inline struct sock *listen_group_at(const struct file *f, unsigned i)
 		return f->so;
 	return f->group ? atomic_load_explicit(&f->group->twin[i], memory_order_acquire) : NULL;
 }
+
+/*
+ * This thread waits for the listener's connections: of a SO_REUSEPORT group it gets those of the thread's own
+ * queue. Lock not held.
+ */
+void listen_group_wanted(struct file *f);
 
 /* What the twins have ready. */
 uint32_t listen_group_events(const struct file *f);

@@ -202,6 +202,8 @@ int socket_accept(int fd, struct file *f, struct sockaddr *addr, socklen_t *len,
 		return -EFAULT;
 	if (addr && (int)*len < 0)
 		return -EINVAL;
+	if (f->group)
+		listen_group_wanted(f);
 	for (;;) {
 		got = accept_either(fd, f, addr, len, flags);
 		if (got != -EAGAIN)

@@ -68,11 +68,11 @@ int wait_deadline(const struct timespec *timeout, time_ns *deadline)
 	return 0;
 }
 
-void wait_file_woken(struct file *f, uint32_t wake_bits)
+void wait_file_woken(struct file *f, uint32_t wake_bits, unsigned home)
 {
 	slot_wake_all(&f->sleepers);
 	if (f->watches)
-		epoll_file_woken(f, wake_bits);
+		epoll_file_woken(f, wake_bits, home);
 }
 
 /*

@@ -67,8 +67,10 @@ bool wait_in_batch(void);
 /* In a fork child. */
 void wait_forget(void);
 
-/* Called under inst->lock when the stack says that a file's readiness changed: tells its epoll sets and its
- * sleepers. */
-void wait_file_woken(struct file *f, uint32_t wake_bits);
+/*
+ * Called under inst->lock when the stack says that a file's readiness changed: tells its epoll sets and its
+ * sleepers. home: as of epoll_file_woken().
+ */
+void wait_file_woken(struct file *f, uint32_t wake_bits, unsigned home);
 
 #endif

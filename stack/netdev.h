@@ -16,6 +16,16 @@
 struct rte_mbuf;
 struct netdev;
 
+#define NETDEV_RSS_KEY   52
+#define NETDEV_RSS_TABLE 512
+
+/* How the device spreads received TCP over its queues; table_len 0: not known. */
+struct netdev_rss {
+	uint16_t table_len;
+	uint8_t key[NETDEV_RSS_KEY];     /* Toeplitz, 40 or 52 bytes */
+	uint8_t table[NETDEV_RSS_TABLE]; /* queue by hash % table_len */
+};
+
 struct netdev_caps {
 	uint8_t mac[6];
 	uint16_t mtu;      /* bytes of IP packet, e.g. 1500 */
@@ -37,6 +47,7 @@ struct netdev_caps {
 	bool peer_is_kernel;  /* frames come and go through the kernel, which wakes a sleeper as it would
 				 for a socket */
 	bool tx_sync;         /* tx_burst has let go of the mbufs when it returns */
+	struct netdev_rss rss;
 };
 
 struct netdev_ops {

@@ -106,6 +106,12 @@ int sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin)
 	return tcp_sock_listen_twin(leader, st, twin);
 }
 
+void sock_listen_near(struct sock *listener, uint16_t queue)
+{
+	if (listener->kind == SOCK_KIND_TCP_LISTEN)
+		tcp_sock_listen_near(listener, queue);
+}
+
 int sock_accept(struct sock *so, struct sock **child)
 {
 	return so->kind == SOCK_KIND_UDP ? -EOPNOTSUPP : tcp_sock_accept(so, child);

@@ -112,6 +112,9 @@ int sock_listen(struct sock *so, int backlog); /* again: changes the backlog, as
 int sock_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
 int sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
 
+/* Of a SO_REUSEPORT group the listener gets the SYNs of this queue before others. */
+void sock_listen_near(struct sock *listener, uint16_t queue);
+
 /* Takes the oldest established connection; -EAGAIN, -EINVAL (not listening). *child inherits options as on
  * Linux. */
 int sock_accept(struct sock *so, struct sock **child);

@@ -71,6 +71,7 @@ int tcp_sock_listen(struct sock *so, int backlog);
 bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
 int tcp_sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
 int tcp_sock_accept(struct sock *so, struct sock **child);
+void tcp_sock_listen_near(struct sock *listener, uint16_t queue);
 time_ns tcp_sock_accept_since(const struct sock *so);
 int tcp_sock_connect(struct sock *so, const struct endpoint *peer);
 int tcp_sock_disconnect(struct sock *so);

@@ -156,6 +156,7 @@ struct tcp_listener {
 	 * With several stacks the socket of listen(2) leads one twin in each other stack; all count what
 	 * waits for accept(2) in the leader, which is closed last. NULL: it is alone.
 	 */
+	uint8_t near; /* 1 + queue whose SYNs it gets before others of its SO_REUSEPORT group; 0: none */
 	struct tcp_conn *leader;
 	_Atomic uint32_t waiting;
 };

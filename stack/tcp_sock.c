@@ -93,6 +93,11 @@ int tcp_sock_accept(struct sock *so, struct sock **child)
 	return 0;
 }
 
+void tcp_sock_listen_near(struct sock *listener, uint16_t queue)
+{
+	tcp_conn_of(listener)->listen.near = (uint8_t)(queue + 1);
+}
+
 time_ns tcp_sock_accept_since(const struct sock *so)
 {
 	const struct tcp_conn *l = (const struct tcp_conn *)so;

@@ -7,7 +7,8 @@
  * there are ten or a million. Chains run through the connections (no allocation).
  *
  * Ports: RFC 6056 algorithm 4 for the choice; bind(2) conflicts as Linux decides them. The instances that
- * share an address split the ephemeral ports by remainder, so that two of them never pick the same.
+ * share an address split the ephemeral ports by remainder, so that two of them never pick the same; where it
+ * is known to which queue answers will come, ports with answers to the own one go first.
  */
 #include "tcp_table.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "handover.h"
+#include "rss.h"
 #include "tcp.h"
 #include "tcp_listen.h"
 #include "tcp_rcvq.h"
@@ -269,8 +271,11 @@ struct tcp_conn *tcp_table_find_listener(const struct tcp_table *t, const struct
 	int best_score = 0;
 
 	for (struct tcp_conn *c = t->listeners[listener_bucket(local->port)]; c; c = c->listen.next) {
-		int score = listener_score(c, local);
+		/* Of a SO_REUSEPORT group those count first whose thread drives this queue */
+		int score = 2 * listener_score(c, local);
 
+		if (score && unlikely(c->listen.near))
+			score += c->so.reuseport && c->listen.near == c->so.stack->cfg.queue + 1;
 		if (score > best_score) {
 			best_score = score;
 			best = c;
@@ -427,6 +432,36 @@ int tcp_port_bind(struct tcp_conn *c)
 	return -EADDRINUSE;
 }
 
+/* Is the pair of endpoints free for a new connection? */
+static bool pair_is_free(struct tcp_conn *c)
+{
+	struct stack *st = c->so.stack;
+	uint32_t hash;
+
+	if (port_of(c, c->so.local.port)->bound || bound_elsewhere(st, ntohs(c->so.local.port)))
+		return false;
+	hash = tcp_hash(st->tcp, &c->so.local, &c->so.peer);
+	return !tcp_table_find(st->tcp, hash, &c->so.local, &c->so.peer) &&
+	       tcp_tw_may_reuse(st, hash, &c->so.local, &c->so.peer);
+}
+
+/* `here`: only ports whose answers come to this stack's queue. Returns how many were tried, 0: none is free.
+ */
+static uint32_t pick_from(struct tcp_conn *c, uint32_t first, bool here)
+{
+	const struct stack *st = c->so.stack;
+	uint16_t port;
+
+	for (uint32_t n = 0; (port = ephemeral_port(st, first, n)) != 0; n++) {
+		c->so.local.port = htons(port);
+		if (here && rss_queue(&st->cfg.caps.rss, &c->so.local, &c->so.peer) != st->cfg.queue)
+			continue;
+		if (pair_is_free(c))
+			return n + 1;
+	}
+	return 0;
+}
+
 int tcp_port_pick(struct tcp_conn *c)
 {
 	struct stack *st = c->so.stack;
@@ -435,25 +470,19 @@ int tcp_port_pick(struct tcp_conn *c)
 				   c->so.peer.addr.d[1], c->so.peer.port};
 	uint64_t h = tcp_siphash(&t->key[1], words, 5);
 	uint16_t *perturb = &t->port_perturb[(h >> 32) % TCP_PORT_PERTURB];
-	uint32_t first = (uint32_t)h + *perturb;
-	uint16_t port;
+	uint32_t first = (uint32_t)h + *perturb, tried = 0;
 
-	for (uint32_t n = 0; (port = ephemeral_port(st, first, n)) != 0; n++) {
-		uint32_t hash;
-
-		c->so.local.port = htons(port);
-		if (port_of(c, c->so.local.port)->bound || bound_elsewhere(st, port))
-			continue;
-		hash = tcp_hash(t, &c->so.local, &c->so.peer);
-		if (tcp_table_find(t, hash, &c->so.local, &c->so.peer) ||
-		    !tcp_tw_may_reuse(st, hash, &c->so.local, &c->so.peer))
-			continue;
-		*perturb = (uint16_t)(*perturb + n + 1 + (stack_random(st) & 7));
-		tcp_port_use(c);
-		return 0;
+	if (st->cfg.queues > 1 && rss_known(&st->cfg.caps.rss))
+		tried = pick_from(c, first, true);
+	if (!tried)
+		tried = pick_from(c, first, false);
+	if (!tried) {
+		c->so.local.port = 0;
+		return -EADDRNOTAVAIL;
 	}
-	c->so.local.port = 0;
-	return -EADDRNOTAVAIL;
+	*perturb = (uint16_t)(*perturb + tried + (stack_random(st) & 7));
+	tcp_port_use(c);
+	return 0;
 }
 
 void tcp_port_use(struct tcp_conn *c)

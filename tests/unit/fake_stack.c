@@ -198,6 +198,11 @@ int sock_disconnect(struct sock *so)
 	return -EOPNOTSUPP;
 }
 
+void sock_listen_near(struct sock *listener, uint16_t queue)
+{
+	(void)listener, (void)queue;
+}
+
 int sock_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
 {
 	(void)st, (void)so, (void)local;

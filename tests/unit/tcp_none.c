@@ -156,6 +156,11 @@ int tcp_sock_accept(struct sock *so, struct sock **child)
 	return -EAGAIN;
 }
 
+void tcp_sock_listen_near(struct sock *listener, uint16_t queue)
+{
+	(void)listener, (void)queue;
+}
+
 time_ns tcp_sock_accept_since(const struct sock *so)
 {
 	(void)so;

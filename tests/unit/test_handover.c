@@ -14,6 +14,7 @@
 #include <rte_mbuf.h>
 
 #include "stack/handover.h"
+#include "stack/rss.h"
 #include "stack/sock.h"
 #include "stack/stack.h"
 #include "stack/stack_priv.h"
@@ -664,6 +665,83 @@ Test(handover, connections_out_get_their_answers)
 		stream(&g, c[i], s, 100000);
 		stream(&g, s, c[i], 100000);
 	}
+	group_stop(&g);
+}
+
+/* The verification suite of Microsoft's RSS specification, and its default key. */
+static const struct netdev_rss rss_default = {
+	.table_len = 128,
+	.key = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3,
+		0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3,
+		0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa},
+};
+
+Test(handover, the_hash_is_that_of_the_device)
+{
+	struct endpoint local = at("161.142.100.80", 1766), peer = at("66.9.149.187", 2794);
+
+	cr_assert_eq(rss_hash(&rss_default, &local, &peer), 0x51ccc178);
+	local = at("65.69.140.83", 4739);
+	peer = at("199.92.111.2", 14230);
+	cr_assert_eq(rss_hash(&rss_default, &local, &peer), 0xc626b0ea);
+}
+
+Test(handover, ports_are_chosen_for_the_answers_to_come_home)
+{
+	struct group g;
+	struct sock *c;
+	struct endpoint ep = at("198.18.0.1", 80);
+	struct netdev_rss rss = rss_default;
+
+	group_start(&g);
+	for (unsigned i = 0; i < rss.table_len; i++)
+		rss.table[i] = (uint8_t)(i % QUEUES);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		g.st[i]->cfg.caps.rss = rss;
+		for (int n = 0; n < 50; n++) {
+			cr_assert_eq(sock_new(g.st[i], AF_INET, SOCK_STREAM, &c), 0);
+			cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+			cr_assert_eq(rss_queue(&rss, &c->local, &c->peer), i);
+		}
+	}
+	/* None of them would do: any is better than none */
+	for (unsigned i = 0; i < rss.table_len; i++)
+		g.st[0]->cfg.caps.rss.table[i] = 1;
+	cr_assert_eq(sock_new(g.st[0], AF_INET, SOCK_STREAM, &c), 0);
+	cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+	group_stop(&g);
+}
+
+/* Each worker has a listener of its own, and gets what comes in on the queue that it drives. */
+Test(handover, a_reuseport_group_keeps_to_its_queues)
+{
+	struct group g;
+	struct listeners ls[QUEUES];
+	struct sock *c;
+	struct endpoint any = at(NULL, 80), ep = at("198.18.0.2", 80);
+	int on = 1;
+
+	group_start(&g);
+	for (unsigned w = 0; w < QUEUES; w++) {
+		cr_assert_eq(sock_new(g.st[0], AF_INET, SOCK_STREAM, &ls[w].l[0]), 0);
+		cr_assert_eq(sock_setopt(ls[w].l[0], SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+		cr_assert_eq(sock_bind(ls[w].l[0], &any), 0);
+		cr_assert_eq(sock_listen(ls[w].l[0], 16), 0);
+		for (unsigned i = 1; i < QUEUES; i++)
+			cr_assert_eq(sock_listen_twin(ls[w].l[0], g.st[i], &ls[w].l[i]), 0);
+		for (unsigned i = 0; i < QUEUES; i++)
+			sock_listen_near(ls[w].l[i], (uint16_t)w);
+	}
+	for (g.queue = 0; g.queue < QUEUES; g.queue++) {
+		for (int n = 0; n < 10; n++) {
+			cr_assert_eq(sock_new(g.st[CLIENT], AF_INET, SOCK_STREAM, &c), 0);
+			cr_assert_eq(sock_connect(c, &ep), -EINPROGRESS);
+			settle(&g);
+			cr_assert_not_null(accepted(&ls[g.queue]), "queue %d", g.queue);
+		}
+	}
+	for (unsigned w = 0; w < QUEUES; w++)
+		listeners_close(&ls[w]);
 	group_stop(&g);
 }
 
