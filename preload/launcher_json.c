@@ -44,7 +44,8 @@ static int escaped(struct reader *r)
 	const char *p;
 	unsigned code;
 
-	if (*r->at == 'u' && sscanf(r->at + 1, "%4x", &code) == 1) {
+	if (*r->at == 'u' && strspn(r->at + 1, "0123456789abcdefABCDEF") >= 4 &&
+	    sscanf(r->at + 1, "%4x", &code) == 1) {
 		r->at += 4;
 		return code < 256 ? (int)code : '?';
 	}
