@@ -17,6 +17,7 @@
  * and binding the socket is already done.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,7 +60,7 @@ int driver_telemetry_socket(int domain, int type, int protocol)
 {
 	if (telemetry.listen_fd >= 0)
 		return telemetry.listen_fd;
-	int fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+	int fd = socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	telemetry.listen_fd = fd < 0 ? -1 : telemetry.how.keep_fd(fd);
 	return telemetry.listen_fd;
 }
@@ -80,17 +81,24 @@ int driver_telemetry_listen(int fd, int backlog)
 	return listen(fd, BACKLOG);
 }
 
+/*
+ * Asks only when somebody is there: an accept(2) that waits holds the lowest free descriptor number all the
+ * time, which the program's next socket should get.
+ */
 int driver_telemetry_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
 	static const struct timespec nap = {.tv_nsec = ACCEPT_NAP_NS};
 
 	for (;;) {
+		struct pollfd here = {.fd = fd, .events = POLLIN};
+		if (poll(&here, 1, -1) > 0 && (here.revents & POLLNVAL))
+			return -1;
 		int client = accept4(fd, addr, len, SOCK_CLOEXEC);
 		if (client >= 0)
 			return telemetry.how.keep_fd(client);
 		if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)
 			return -1;
-		if (errno != EINTR && errno != ECONNABORTED)
+		if (errno != EINTR && errno != ECONNABORTED && errno != EAGAIN)
 			nanosleep(&nap, NULL); /* no descriptor, no memory: that may change */
 	}
 }
