@@ -31,10 +31,12 @@ static void signal_taken(int signo)
 	(void)signo;
 }
 
-static void rt_signals_take(sigset_t *taken)
+static void rt_signals_take(const char *link, sigset_t *taken)
 {
 	struct sigaction sa, mine = {.sa_handler = signal_taken, .sa_flags = SA_RESTART};
 	sigemptyset(taken);
+	if (strstr(link, "tap") == NULL)
+		return;
 	for (int s = SIGRTMIN; s <= SIGRTMAX; s++)
 		if (sigaction(s, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL &&
 		    sigaction(s, &mine, NULL) == 0)
@@ -144,10 +146,12 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 	for (unsigned q = 0; q < DRIVER_QUEUES_MAX; q++)
 		port->packet_fd[q] = -1;
 	thread_save(&thread);
-	rt_signals_take(&rt_signals);
+	rt_signals_take(port->cfg.link, &rt_signals);
 	struct fd_set_snapshot *before = sleep_fds_before();
 	sleep_fds_fill(&fill);
+	peer_wait_begin(&port->cfg, &thread);
 	int ret = open_link(port, err, err_len);
+	ret = peer_wait_end(&port->link, ret, err, err_len);
 	sleep_fds_empty(&fill);
 	sleep_fds_after(port, before);
 	rt_signals_give_back(&rt_signals);

@@ -37,13 +37,21 @@ struct driver_config {
 	bool offload_csum, offload_tso, offload_lro; /* false: not used although the port has it */
 	const char *eal_args;                        /* more EAL arguments, space separated; NULL: none */
 	int log_level;                               /* RTE_LOG_*: what DPDK may print on stderr */
+	/*
+	 * A virtio_user server waits for its first peer, with the caller's signal mask: at most so long (0:
+	 * for ever), saying so once by waiting() if it takes longer than a second. After each signal handler
+	 * that ran, interrupted() says whether to give up. Both may be NULL.
+	 */
+	unsigned peer_wait_s;
+	void (*waiting)(const char *link);
+	bool (*interrupted)(void);
 };
 
 /*
  * Starts DPDK (once per family) and the link. The calling thread's affinity, signal mask, name and errno are
  * as before afterwards; DPDK's own threads block all signals. On failure returns -errno and one line in err
  * that says what and what to do: -EINVAL bad spec, -ENODEV no such interface or device, -EACCES/-EPERM not
- * allowed, -EBUSY in use, -ENOMEM memory.
+ * allowed, -EBUSY in use, -ENOMEM memory, -EINTR or -ETIMEDOUT while waiting for a peer (can be tried again).
  */
 int driver_open(const struct driver_config *cfg, struct driver_port **port, char *err, size_t err_len);
 

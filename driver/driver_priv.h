@@ -177,6 +177,11 @@ void packet_tx_close(struct driver_port *port);
 bool packet_tx_owns(const struct driver_port *port, int fd);
 uint16_t packet_tx_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
 
+/* peer_wait.c: around the opening of the link; the end turns its result into -EINTR or -ETIMEDOUT, with a
+ * line in err, where waiting was the cause */
+void peer_wait_begin(const struct driver_config *cfg, const struct thread_state *thread);
+int peer_wait_end(const struct link_spec *spec, int result, char *err, size_t err_len);
+
 /* rxtx.c */
 extern const struct netdev_ops driver_netdev_ops;
 

@@ -30,6 +30,7 @@
 #include "log.h"
 #include "result.h"
 #include "runtime.h"
+#include "socket_priv.h"
 #include "stack/netdev.h"
 #include "stack/pkt.h"
 #include "stack/stack.h"
@@ -58,6 +59,17 @@ struct start {
 	char err[TEXT_MAX];
 };
 
+static void say_waiting(const char *link)
+{
+	log_info("waiting for a peer on %s", link);
+}
+
+/* As at a connect(2) of the kernel's: a handler without SA_RESTART ends the wait. */
+static bool wait_interrupted(void)
+{
+	return !signal_restarts();
+}
+
 static int open_driver(struct start *s)
 {
 	const struct config *cfg = s->cfg;
@@ -74,6 +86,9 @@ static int open_driver(struct start *s)
 		.offload_tso = cfg->tso,
 		.offload_lro = cfg->lro,
 		.eal_args = cfg->eal_args[0] ? cfg->eal_args : NULL,
+		.peer_wait_s = cfg->peer_wait,
+		.waiting = say_waiting,
+		.interrupted = wait_interrupted,
 		.log_level = cfg->log == CONFIG_LOG_DEBUG
 				     ? 7
 				     : 3, /* RTE_LOG_INFO, RTE_LOG_CRIT: an error is told by our own line */
@@ -264,6 +279,11 @@ static int start(void)
 		if (err)
 			snprintf(s.err, sizeof(s.err), "cannot go live: %s", strerror(-err));
 	}
+	if (err == -EINTR) {
+		undo(&s);
+		log_info("%s", s.err);
+		return err;
+	}
 	if (err) {
 		undo(&s);
 		log_error("%s; %s", s.err,
@@ -288,7 +308,8 @@ int runtime_start(void)
 		inside_enter();
 		err = start();
 		inside_leave();
-		atomic_store(&start_error, err);
+		atomic_store(&start_error,
+			     err == -EINTR ? 0 : err); /* interrupted: the next call tries again */
 	}
 	pthread_mutex_unlock(&start_lock);
 	errno = saved;

@@ -14,7 +14,8 @@
 
 /*
  * Brings up DPDK and the stacks, once per family; any thread. Returns 0, or what every later call returns too
- * when it failed (the reason was said once on stderr): -errno.
+ * when it failed (the reason was said once on stderr): -errno. Only -EINTR, from waiting for a peer, is not
+ * for ever.
  */
 int runtime_start(void);
 

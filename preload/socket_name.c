@@ -38,11 +38,13 @@ static void leave_to_kernel(int fd)
 	file_uninstall(fd);
 }
 
-/* Starts the stack for a candidate. 0: go on; 1: the kernel's; -ENETDOWN. */
+/* Starts the stack for a candidate. 0: go on; 1: the kernel's; -ENETDOWN; -EINTR while waiting for a peer. */
 static int start_for(int fd)
 {
-	if (!runtime_start())
-		return 0;
+	int err = runtime_start();
+
+	if (!err || err == -EINTR)
+		return err;
 	leave_to_kernel(fd);
 	return runtime_fails_closed() ? -ENETDOWN : 1;
 }
