@@ -20,6 +20,7 @@
 #endif
 
 #include "driver/driver_priv.h"
+#include "driver/lazy_lib.h"
 
 /*
  * net_tap wants a signal for every packet that arrives, and takes a real-time signal with default disposition
@@ -88,6 +89,21 @@ static int make_device_that_fits(struct driver_port *port, uint16_t mtu, char *e
 	}
 }
 
+static int load_libraries(const struct link_spec *spec, char *err, size_t err_len)
+{
+	char unused[256];
+	int ret = 0;
+
+	if (spec->kind == LINK_AF_XDP) {
+		ret = lazy_load("libxdp", err, err_len);
+		if (ret == 0)
+			ret = lazy_load("libbpf", err, err_len);
+	} else if (spec->kind == LINK_PCI || spec->kind == LINK_DEVARGS) {
+		lazy_load("", unused, sizeof(unused)); /* which of them it takes is not known */
+	}
+	return ret;
+}
+
 static int open_link(struct driver_port *port, char *err, size_t err_len)
 {
 	const struct driver_config *cfg = &port->cfg;
@@ -96,6 +112,8 @@ static int open_link(struct driver_port *port, char *err, size_t err_len)
 	int ret = link_parse(cfg->link, spec, err, err_len);
 	if (ret == 0)
 		ret = link_check(cfg, spec, err, err_len);
+	if (ret == 0)
+		ret = load_libraries(spec, err, err_len);
 	if (ret != 0)
 		return ret;
 	uint16_t mtu = link_mtu(cfg, spec);
