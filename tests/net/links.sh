@@ -23,6 +23,7 @@ fail() { echo "FAILED: $*"; head -n 12 "$dir"/*.out 2>/dev/null; exit 1; }
 start() {
 	local name=$1
 	shift
+	: >"$dir/$name.out" # at once: what a predecessor said must not be taken for its words
 	"$peer" "$@" >"$dir/$name.out" 2>&1 &
 	last=$!
 	pids+=("$last")
