@@ -7,6 +7,7 @@ seen from the outside: at which address the program is served.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -28,6 +29,13 @@ ARGV = ["/usr/bin/python3", "-c", SERVER]
 
 def launcher(lab):
     return os.environ.get("LAUNCHER") or os.path.join(os.path.dirname(lab.lib), "shunt")
+
+
+def launcher_for_everybody(lab):
+    """A copy of launcher and library: those of a checkout may be in a home that others cannot enter."""
+    os.chmod(lab.dir, 0o755)
+    shutil.copy(lab.lib, lab.dir)
+    return shutil.copy(launcher(lab), lab.dir)
 
 
 def bare_env(**words):
@@ -115,7 +123,7 @@ def test_user_namespace(lab):
     need_programs("setpriv", "unshare", "curl")
     if subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "unshare", "-Urn", "true"], stderr=subprocess.DEVNULL).returncode:
         raise lib.Skipped("no user namespaces")
-    os.chmod(lab.dir, 0o755)
+    open_launcher = launcher_for_everybody(lab)
     script = lab.write("run.sh", """
 "$1" /usr/bin/python3 -m http.server --bind 0.0.0.0 %d 2>err.log &
 n=0
@@ -129,7 +137,7 @@ kill $!
     log = lab.write("err.log", "")
     os.chmod(log, 0o666)
     r = lab.finish(bare_env() + ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urn", "sh", script,
-                                 launcher(lab)], 40, False, None)
+                                 open_launcher], 40, False, None)
     check(r.returncode == 0 and b"http.server" in r.stdout, r.stdout, r.stderr, open(log).read())
     check(re.search("^shunt: 198.18.0.2/24 on tap:shunt0", open(log).read(), re.M), open(log).read())
 
