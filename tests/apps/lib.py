@@ -260,6 +260,13 @@ class Lab:
             f.write(data)
         return path
 
+    def copy_for_all(self, path):
+        """A copy that any user can reach: the checkout may be in a home that others cannot enter."""
+        os.chmod(self.dir, 0o755)
+        copy = shutil.copy(path, self.dir)
+        os.chmod(copy, 0o755)
+        return copy
+
     def file_of(self, name, size):
         """A file of pseudo-random bytes; returns its SHA-256. Different sizes have different contents."""
         import random

@@ -4,7 +4,6 @@
 ends where fallback=off says so."""
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -89,17 +88,10 @@ def test_no_hugepages(lab):
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
-def library_for_nobody(lab):
-    """The checkout may be in a home that others cannot enter."""
-    shutil.copy(lab.lib, lab.path("libshunt.so"))
-    os.chmod(lab.path("libshunt.so"), 0o755)
-    lab.lib = lab.path("libshunt.so")
-
-
 @links("af_packet")
 def test_no_permission(lab):
     need_programs("setpriv")
-    library_for_nobody(lab)
+    lab.lib = lab.copy_for_all(lab.lib)
     full = lab.argv(["/usr/bin/python3", "-c", LISTENER])
     at = full.index("env")
     as_nobody = full[:at] + AS_NOBODY + ["--inh-caps=-all"] + full[at:]
@@ -115,7 +107,7 @@ def test_unprivileged_in_a_user_namespace(lab):
     need_programs("setpriv", "unshare")
     if subprocess.run(AS_NOBODY + ["unshare", "-Urn", "true"], stderr=subprocess.DEVNULL).returncode:
         raise lib.Skipped("this system gives users no namespaces")
-    library_for_nobody(lab)
+    lab.lib = lab.copy_for_all(lab.lib)
     full = lab.argv(["/usr/bin/python3", "-c", LISTENER + """
 import subprocess
 c = subprocess.Popen(["/usr/bin/python3", "-c",
