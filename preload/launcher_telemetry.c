@@ -167,10 +167,10 @@ bool telemetry_connect(struct telemetry *t, int pid)
 	read_name(t);
 	fds = opendir(path);
 	if (!fds)
-		return fail(t, errno == EACCES || errno == EPERM
-				       ? "no permission: be root or the program's user"
-			       : errno == ENOENT ? "no such process"
-						 : strerror(errno));
+		return fail(t, "%s",
+			    errno == EACCES || errno == EPERM ? "no permission: be root or the program's user"
+			    : errno == ENOENT                 ? "no such process"
+							      : strerror(errno));
 	found = find_name(pid, fds, name, sizeof(name));
 	closedir(fds);
 	if (found)
