@@ -21,8 +21,9 @@ struct netdev;
 
 /* How the device spreads received TCP over its queues; table_len 0: not known. */
 struct netdev_rss {
+	_Alignas(uint32_t)                   /* rte_softrss() reads the key in words */
+		uint8_t key[NETDEV_RSS_KEY]; /* Toeplitz, 40 or 52 bytes */
 	uint16_t table_len;
-	uint8_t key[NETDEV_RSS_KEY];     /* Toeplitz, 40 or 52 bytes */
 	uint8_t table[NETDEV_RSS_TABLE]; /* queue by hash % table_len */
 };
 
