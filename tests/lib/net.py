@@ -101,7 +101,8 @@ def _tune(ns):
 
 def shunt_env(lib, link, addr="%s/%d" % (OWN_ADDR, PREFIX_LEN), **keys):
     """Environment words for env(1) that put a program under Shunt; keys are SHUNT_<KEY> values."""
-    words = ["LD_PRELOAD=" + lib, "SHUNT_LINK=" + link, "SHUNT_ADDR=" + addr]
+    first = os.environ.get("PRELOAD_FIRST")  # a sanitizer's runtime has to stand before a library built with it
+    words = ["LD_PRELOAD=" + (first + ":" if first else "") + lib, "SHUNT_LINK=" + link, "SHUNT_ADDR=" + addr]
     keys.setdefault("log", "error")
     return words + ["SHUNT_%s=%s" % (k.upper(), v) for k, v in keys.items()]
 
