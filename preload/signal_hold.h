@@ -14,14 +14,14 @@
  * begins the call anew, as Linux does (signal(7)). Not so a wait with a signal mask of its own: what that
  * mask lets in must run within the call.
  *
- * Handlers that reach the kernel by other ways than sigaction(3) and signal(3), those of SA_RESETHAND and of
- * faults (SIGSEGV and its like) run at once.
+ * Handlers of faults (SIGSEGV and its like), and those that reach the kernel without libc, run at once.
  */
 #ifndef PRELOAD_SIGNAL_HOLD_H
 #define PRELOAD_SIGNAL_HOLD_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Answer of a call that is to be made anew after the handlers ran; Linux's ERESTARTSYS. */
@@ -76,5 +76,8 @@ void signals_forget(void);
 
 /* After a handler ran or was put off: would Linux restart the call (SA_RESTART)? */
 bool signal_restarts(void);
+
+/* rt_sigaction(2) by syscall(2), in the kernel's layout; answers as libc does. */
+int signal_raw_sigaction(int sig, const void *act, void *old, size_t mask_bytes);
 
 #endif

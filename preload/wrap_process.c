@@ -21,6 +21,7 @@
 #include "inst.h"
 #include "member.h"
 #include "runtime.h"
+#include "signal_hold.h"
 #include "wrap.h"
 #include "wrap_file.h"
 
@@ -297,6 +298,7 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 	case SYS_dup3:        return wrap_dup3(a, b, c);
 	case SYS_fcntl:       return wrap_fcntl(a, b, c);
 	case SYS_ioctl:       return wrap_ioctl(a, b, c);
+	case SYS_rt_sigaction: return signal_raw_sigaction(a, (void *)b, (void *)c, d);
 	case SYS_io_uring_setup: return result(-ENOSYS, 0);
 	case SYS_execve:      return wrap_execve((void *)a, (void *)b, (void *)c);
 	case SYS_execveat:    return wrap_execveat(a, (void *)b, (void *)c, (void *)d, e);

@@ -63,13 +63,24 @@ static void put_off(int sig, siginfo_t *info, ucontext_t *context)
 	errno = saved;
 }
 
+/* SA_RESETHAND: its one time is when it runs, not when it is put off. */
+static void reset_hand(int sig)
+{
+	static const struct sigaction dfl = {.sa_handler = SIG_DFL};
+
+	if (atomic_load(&handlers[sig].flags) & (int)SA_RESETHAND)
+		real_sigaction(sig, &dfl, NULL);
+}
+
 static void trampoline(int sig, siginfo_t *info, void *context)
 {
 	signal_hold.seen++;
-	if (signal_hold.held)
+	if (signal_hold.held) {
 		put_off(sig, info, context);
-	else
-		atomic_load (&handlers[sig].fn)(sig, info, context);
+		return;
+	}
+	reset_hand(sig);
+	atomic_load (&handlers[sig].fn)(sig, info, context);
 }
 
 static bool is_fault(int sig)
@@ -81,7 +92,7 @@ static bool is_fault(int sig)
 static bool needs_trampoline(int sig, const struct sigaction *act)
 {
 	return act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN && !is_fault(sig) &&
-	       !(act->sa_flags & (int)SA_RESETHAND) && act->sa_sigaction != trampoline;
+	       act->sa_sigaction != trampoline;
 }
 
 int wrap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
@@ -100,7 +111,7 @@ int wrap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 			atomic_store(&handlers[sig].flags, act->sa_flags);
 			atomic_store(&handlers[sig].fn, act->sa_sigaction);
 			set.sa_sigaction = trampoline;
-			set.sa_flags |= SA_SIGINFO;
+			set.sa_flags = (set.sa_flags & ~(int)SA_RESETHAND) | SA_SIGINFO;
 		}
 	}
 	r = real_sigaction(sig, act ? &set : NULL, &got);
@@ -111,13 +122,54 @@ int wrap_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	}
 	if (got.sa_sigaction == trampoline) {
 		got.sa_sigaction = fn;
-		got.sa_flags = (got.sa_flags & ~SA_SIGINFO) | (flags & SA_SIGINFO);
+		got.sa_flags = (got.sa_flags & ~SA_SIGINFO) | (flags & (SA_SIGINFO | (int)SA_RESETHAND));
 	}
 	if (old)
 		*old = got;
 	return r;
 }
 WRAP_ALIAS(__sigaction, sigaction)
+
+/* What rt_sigaction(2) takes; libc's type has a larger mask and hides the restorer. */
+struct kernel_sigaction {
+	__sighandler_t handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+static struct sigaction from_kernel(const struct kernel_sigaction *k)
+{
+	struct sigaction sa = {.sa_handler = k->handler, .sa_flags = (int)k->flags};
+
+	memcpy(&sa.sa_mask, &k->mask, sizeof(k->mask));
+	return sa;
+}
+
+static struct kernel_sigaction to_kernel(const struct sigaction *sa)
+{
+	struct kernel_sigaction k = {.handler = sa->sa_handler, .flags = (unsigned)sa->sa_flags};
+
+	memcpy(&k.mask, &sa->sa_mask, sizeof(k.mask));
+	return k;
+}
+
+/* By syscall(2). libc's own two signals, and those it does not know, it would refuse. */
+int signal_raw_sigaction(int sig, const void *act, void *old, size_t mask_bytes)
+{
+	struct sigaction set, got;
+
+	if (mask_bytes != sizeof(uint64_t) || sig < 1 || sig >= NSIG || (sig > SIGSYS && sig < SIGRTMIN) ||
+	    (act && bad_pointer(act)) || (old && bad_pointer(old)))
+		return (int)real_syscall(SYS_rt_sigaction, sig, (long)act, (long)old, (long)mask_bytes, 0, 0);
+	if (act)
+		set = from_kernel(act);
+	if (wrap_sigaction(sig, act ? &set : NULL, &got) < 0)
+		return -1;
+	if (old)
+		*(struct kernel_sigaction *)old = to_kernel(&got);
+	return 0;
+}
 
 /* What libc makes of it, with regard to siginterrupt(3), is then put behind the trampoline. */
 __sighandler_t wrap_signal(int sig, __sighandler_t handler)

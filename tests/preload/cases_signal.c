@@ -5,6 +5,7 @@
  * A signal that must find the call already blocked comes from an interval timer that fires until it does.
  */
 #include <setjmp.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "diff.h"
@@ -325,18 +326,24 @@ static void handler_uses_sockets(int sig)
 	close(copy);
 }
 
-/* Every call of the program is interrupted somewhere, most of them inside. */
-CASE(signal, handler_anywhere)
+static bool one_time; /* the handler asks for the next alarm */
+
+static void alarm_in_200_us(bool again)
 {
-	struct sigaction sa = {.sa_handler = handler_uses_sockets, .sa_flags = SA_RESTART};
-	struct itimerval t = {{0, 200}, {0, 200}};
+	struct itimerval t = {{0, again ? 200 : 0}, {0, 200}};
+
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+/* Every call of the program is interrupted somewhere, most of them inside. */
+static void handlers_run_anywhere(void)
+{
 	int p, fd = tcp_pair(&p), ep = epoll_create1(0);
 	struct epoll_event ev = {.events = EPOLLIN};
 	char buf[100];
 
 	echo_fd = fd;
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &t, NULL);
+	alarm_in_200_us(!one_time);
 	while (rounds < 1000) {
 		struct pollfd pf = {.fd = fd, .events = POLLOUT};
 
@@ -348,9 +355,70 @@ CASE(signal, handler_anywhere)
 		epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL);
 		close(dup(fd));
 	}
+	signal(SIGALRM, SIG_IGN);
 	ticks(false);
 	R(send(fd, "done", 4, 0));
 	say("peer got %s", peer_recv(p, 4));
+}
+
+CASE(signal, handler_anywhere)
+{
+	struct sigaction sa = {.sa_handler = handler_uses_sockets, .sa_flags = SA_RESTART};
+
+	sigaction(SIGALRM, &sa, NULL);
+	handlers_run_anywhere();
+}
+
+/* A handler for one time (System V's signal) sets itself again. An alarm before that could kill, on Linux
+ * too. */
+static void handler_of_one_time(int sig)
+{
+	struct sigaction sa, now;
+
+	sigaction(sig, NULL, &now);
+	if (now.sa_handler != SIG_DFL)
+		abort();
+	handler_uses_sockets(sig);
+	sa = (struct sigaction){.sa_handler = handler_of_one_time,
+				.sa_flags = (int)SA_RESETHAND | SA_RESTART};
+	sigaction(sig, &sa, NULL);
+	alarm_in_200_us(false);
+}
+
+CASE(signal, handler_of_one_time_anywhere)
+{
+	struct sigaction sa = {.sa_handler = handler_of_one_time, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+
+	one_time = true;
+	sigaction(SIGALRM, &sa, NULL);
+	handlers_run_anywhere();
+}
+
+/* As programs with a runtime of their own set them: what libc's call has registered, registered by hand. */
+CASE(signal, handler_set_by_system_call_anywhere)
+{
+	struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} k = {0}, old = {0};
+	struct sigaction sa = {.sa_handler = count_hit, .sa_flags = SA_RESTART};
+
+	R(sigaction(SIGALRM, &sa, NULL));
+	R(syscall(SYS_rt_sigaction, SIGALRM, NULL, &k, 8));
+	say("was ours %d restarts %d mask %lx", k.handler == count_hit, (k.flags & SA_RESTART) != 0,
+	    (unsigned long)k.mask);
+	k.handler = handler_uses_sockets;
+	k.mask = 1 << (SIGUSR1 - 1);
+	R(syscall(SYS_rt_sigaction, SIGALRM, &k, &old, 8));
+	say("was ours %d", old.handler == count_hit);
+	R(sigaction(SIGALRM, NULL, &sa));
+	say("is ours %d masks %d", sa.sa_handler == handler_uses_sockets, sigismember(&sa.sa_mask, SIGUSR1));
+	R(syscall(SYS_rt_sigaction, SIGALRM, NULL, &old, 4));
+	R(syscall(SYS_rt_sigaction, 0, NULL, &old, 8));
+	R(syscall(SYS_rt_sigaction, 65, NULL, &old, 8));
+	handlers_run_anywhere();
 }
 
 static sigjmp_buf out;
@@ -513,6 +581,9 @@ CASE(signal, what_was_set_is_given_back)
 	raise(SIGUSR2);
 	R(sigaction(SIGUSR2, NULL, &old));
 	say("hits %d, default again %d", hits, old.sa_handler == SIG_DFL);
+	R(sigaction(SIGUSR2, &sa, NULL));
+	R(sigaction(SIGUSR2, NULL, &old));
+	say("ours %d flags %x", old.sa_handler == count_hit, old.sa_flags & ~0x04000000);
 	R(sigaction(SIGKILL, &sa, NULL));
 	R(sigaction(0, &sa, NULL));
 	R(sigaction(65, NULL, &old));
