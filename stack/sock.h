@@ -56,10 +56,14 @@ struct sock_opts {
 };
 
 struct sock {
+	/* Line 1: what a packet is told by, and what it changes first */
 	struct stack *stack;
 	_Atomic uint32_t events; /* current EPOLL* readiness; written under the lock, read by anybody */
 	uint32_t wake;           /* wake-ups not yet fetched with stack_next_woken() */
-	struct sock *wake_next;  /* link in the stack's list of woken sockets */
+	struct endpoint local, peer;
+
+	/* Line 2 */
+	struct sock *wake_next; /* link in the stack's list of woken sockets */
 	bool wake_queued;
 	uint8_t kind;   /* enum sock_kind */
 	uint8_t family; /* AF_INET or AF_INET6: how addresses are shown, and whether it is dual-stack */
@@ -72,9 +76,9 @@ struct sock {
 	uint32_t rcvlowat_bytes;             /* at least 1 */
 	bool rcvbuf_locked, sndbuf_locked;   /* set by SO_RCVBUF/SO_SNDBUF: no autotuning */
 	uint8_t tos, ttl;                    /* of packets sent */
+	void *user;                          /* owner's cookie, never touched by the stack */
 	time_ns rcvtimeo_ns, sndtimeo_ns;    /* 0 = for ever; kept here, used by preload/ */
-	struct endpoint local, peer;
-	void *user; /* owner's cookie, never touched by the stack */
+
 	struct sock_opts opts;
 };
 

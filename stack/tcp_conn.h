@@ -179,9 +179,7 @@ struct tcp_conn {
 	uint8_t last_err_soft; /* ICMP error that only matters if we give up */
 
 	/* Line 1: found by, and what header prediction reads */
-	_Alignas(64) struct tcp_conn *hash_next;
-	struct tcp_conn **hash_pprev;
-	uint32_t hash;
+	_Alignas(64) uint32_t hash;
 	uint32_t flags; /* enum tcp_conn_flag */
 	uint8_t state;  /* enum tcp_state */
 	uint8_t recovery;
@@ -192,6 +190,8 @@ struct tcp_conn {
 	uint32_t snd_una, snd_nxt;
 	uint32_t snd_wnd, snd_wl1; /* snd_wnd in bytes */
 	uint32_t ts_recent;
+	time_ns ts_recent_at;
+	time_ns rx_at; /* anything received, for keep-alive */
 
 	/* Line 2: queues */
 	struct tcp_sndq sndq;
@@ -225,7 +225,6 @@ struct tcp_conn {
 	struct tcp_conn *qnext, **qpprev;         /* embryo and accept queues of the parent, starved list */
 	struct tcp_conn *port_next, **port_pprev; /* sockets bound to the same port */
 	struct tcp_conn *parent;                  /* listener, until accepted; NULL once that is gone */
-	time_ns ts_recent_at, rx_at;              /* rx_at: anything received, for keep-alive */
 	time_ns oow_ack_at;                       /* last rate-limited ACK */
 	time_ns drs_at;                           /* receive autotuning: start of the measured round trip */
 	time_ns probe_since;                      /* first of the unanswered retransmissions or probes */

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tcp_table.c - all connections of a stack: arena, lookup by addresses and ports, listeners, ports in use
- *
- * The hash is keyed with the stack's secret, so that nobody outside can aim many connections at one bucket;
- * there are at least as many buckets as connections, so a lookup costs one bucket and one connection whether
- * there are ten or a million. Chains run through the connections (no allocation).
+ * tcp_table.c - all connections of a stack: arena, listeners, ports in use (by address: tcp_lookup.c)
  *
  * Ports: RFC 6056 algorithm 4 for the choice; bind(2) conflicts as Linux decides them. The instances that
  * share an address split the ephemeral ports by remainder, so that two of them never pick the same; where it
@@ -45,7 +41,7 @@ static uint32_t tw_max_of(const struct stack_config *cfg)
 
 size_t tcp_mem_size(const struct stack_config *cfg)
 {
-	return round64(sizeof(struct tcp_table)) + round64(pow2_at_least(cfg->max_tcp) * sizeof(void *)) +
+	return round64(sizeof(struct tcp_table)) + tcp_buckets_for(cfg->max_tcp) * sizeof(struct tcp_bucket) +
 	       round64(pow2_at_least(tw_max_of(cfg)) * sizeof(void *)) +
 	       round64((size_t)tw_max_of(cfg) * sizeof(struct tcp_tw)) +
 	       (size_t)cfg->max_tcp * sizeof(struct tcp_conn);
@@ -55,14 +51,14 @@ void tcp_init(struct stack *st, void *mem)
 {
 	struct tcp_table *t = mem;
 	uint8_t *p = (uint8_t *)mem + round64(sizeof(*t));
-	uint32_t buckets = pow2_at_least(st->cfg.max_tcp);
+	uint32_t buckets = tcp_buckets_for(st->cfg.max_tcp);
 	const uint64_t *isn_secret =
 		st->cfg.isn_secret[0] | st->cfg.isn_secret[1] ? st->cfg.isn_secret : st->cfg.seed;
 
 	st->tcp = t;
 	t->bucket_mask = buckets - 1;
-	t->buckets = (struct tcp_conn **)p;
-	p += round64(buckets * sizeof(void *));
+	t->buckets = (struct tcp_bucket *)p;
+	p += buckets * sizeof(struct tcp_bucket);
 	t->tw_max = tw_max_of(&st->cfg);
 	t->tw_mask = pow2_at_least(t->tw_max) - 1;
 	t->tw_buckets = (struct tcp_tw **)p;
@@ -102,7 +98,7 @@ struct tcp_conn *tcp_conn_alloc(struct stack *st)
 	struct tcp_conn *c = t->free;
 
 	if (c) {
-		t->free = c->hash_next;
+		t->free = c->qnext;
 	} else if (t->arena_used < t->arena_max) {
 		c = &t->arena[t->arena_used++];
 	} else {
@@ -134,28 +130,11 @@ void tcp_conn_free(struct tcp_conn *c)
 		t->orphans--;
 	t->conns--;
 	c->so.kind = SOCK_KIND_FREE;
-	c->hash_next = t->free;
+	c->qnext = t->free;
 	t->free = c;
 }
 
-/* --- hashes --- */
-
-static inline uint64_t mum(uint64_t a, uint64_t b)
-{
-	unsigned __int128 p = (unsigned __int128)a * b;
-
-	return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
-uint32_t tcp_hash(const struct tcp_table *t, const struct endpoint *local, const struct endpoint *peer)
-{
-	uint64_t ports = (uint64_t)local->port << 16 | peer->port;
-	uint64_t x = mum(local->addr.d[1] ^ t->key[0], peer->addr.d[1] ^ t->key[1]);
-	uint64_t y = mum(local->addr.d[0] ^ t->key[2], peer->addr.d[0] ^ t->key[3]);
-	uint64_t z = mum(x ^ ports ^ t->key[3], y ^ t->key[0]);
-
-	return (uint32_t)(z ^ z >> 32);
-}
+/* --- keyed hashes that nobody may undo --- */
 
 #define ROTL(x, b) ((x) << (b) | (x) >> (64 - (b)))
 
@@ -198,46 +177,6 @@ uint32_t tcp_isn(const struct stack *st, const struct endpoint *local, const str
 	*ts_offset = (uint32_t)tcp_siphash(&st->tcp->isn_key[2], words, 4);
 	/* A 64 ns clock, as Linux: wraps in 274 s, longer than a segment lives */
 	return (uint32_t)h + (uint32_t)(st->now >> 6);
-}
-
-/* --- connections by addresses and ports --- */
-
-struct tcp_conn *tcp_table_find(const struct tcp_table *t, uint32_t hash, const struct endpoint *local,
-				const struct endpoint *peer)
-{
-	for (struct tcp_conn *c = t->buckets[hash & t->bucket_mask]; c; c = c->hash_next)
-		if (c->hash == hash && c->so.peer.port == peer->port && c->so.local.port == local->port &&
-		    ip_addr_eq(&c->so.peer.addr, &peer->addr) && ip_addr_eq(&c->so.local.addr, &local->addr))
-			return c;
-	return NULL;
-}
-
-void tcp_table_add(struct tcp_conn *c, uint32_t hash)
-{
-	struct tcp_table *t = c->so.stack->tcp;
-	struct tcp_conn **head = &t->buckets[hash & t->bucket_mask];
-
-	c->hash = hash;
-	c->hash_next = *head;
-	c->hash_pprev = head;
-	if (*head)
-		(*head)->hash_pprev = &c->hash_next;
-	*head = c;
-	c->flags |= CONN_F_HASHED;
-	if (unlikely(c->so.stack->handover))
-		handover_show_flow(c->so.stack, hash, 1);
-}
-
-void tcp_table_remove(struct tcp_conn *c)
-{
-	if (!(c->flags & CONN_F_HASHED))
-		return;
-	*c->hash_pprev = c->hash_next;
-	if (c->hash_next)
-		c->hash_next->hash_pprev = c->hash_pprev;
-	c->flags &= ~CONN_F_HASHED;
-	if (unlikely(c->so.stack->handover))
-		handover_show_flow(c->so.stack, c->hash, -1);
 }
 
 /* --- listeners --- */

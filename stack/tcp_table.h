@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tcp_table.h - all connections of a stack: arena, lookup by addresses and ports, listeners, ports in use
+ * tcp_table.h - all connections of a stack: arena, listeners, ports in use (by address: tcp_lookup.h)
  *
  * struct tcp_table stands at the start of the memory that tcp_mem_size() asked for; the arrays follow it.
  * Arenas are never initialised in advance, so what is not used costs no page: entries come from a LIFO list
@@ -14,10 +14,14 @@
 
 #include "ip_addr.h"
 #include "tcp_conn.h"
+#include "tcp_lookup.h"
 
 #define TCP_LISTEN_BUCKETS 256
 #define TCP_PORT_PERTURB   256
 #define TCP_TW_MAX         262144u /* Linux's tcp_max_tw_buckets; smaller tables have max_tcp of them */
+
+/* From so many connections on they are out of the caches when they are needed: other things pay then */
+#define TCP_MANY 4096
 
 /* Who holds a local port. */
 struct tcp_port {
@@ -41,10 +45,10 @@ struct tcp_tw {
 };
 
 struct tcp_table {
-	struct tcp_conn **buckets;
+	struct tcp_bucket *buckets; /* tcp_lookup.h */
 	uint32_t bucket_mask;
 	uint32_t arena_used, arena_max;
-	struct tcp_conn *arena, *free; /* free: by hash_next */
+	struct tcp_conn *arena, *free; /* free: by qnext */
 
 	struct tcp_conn *dirty_head, **dirty_tail; /* connections tcp_flush() must look at */
 	/*
@@ -76,18 +80,11 @@ struct tcp_conn *tcp_conn_alloc(struct stack *st);
 /* Undoes everything: timers, lists, hash, port, queues. The memory may be reused at once. */
 void tcp_conn_free(struct tcp_conn *c);
 
-/* Keyed hash of a pair of endpoints. */
-uint32_t tcp_hash(const struct tcp_table *t, const struct endpoint *local, const struct endpoint *peer);
 uint64_t tcp_siphash(const uint64_t key[2], const uint64_t *words, unsigned n);
 
 /* RFC 6528: initial sequence number, and the offset of the timestamp clock (RFC 7323, 5.4). */
 uint32_t tcp_isn(const struct stack *st, const struct endpoint *local, const struct endpoint *peer,
 		 uint32_t *ts_offset);
-
-struct tcp_conn *tcp_table_find(const struct tcp_table *t, uint32_t hash, const struct endpoint *local,
-				const struct endpoint *peer);
-void tcp_table_add(struct tcp_conn *c, uint32_t hash);
-void tcp_table_remove(struct tcp_conn *c);
 
 /* The listener that a SYN to `local` belongs to; `hash` picks one of a SO_REUSEPORT group. */
 struct tcp_conn *tcp_table_find_listener(const struct tcp_table *t, const struct endpoint *local,

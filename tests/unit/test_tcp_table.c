@@ -35,12 +35,31 @@ Test(tcp_table, full_arena_refuses_and_recovers)
 	unit_stop(&u);
 }
 
+static unsigned entries(const struct tcp_table *t)
+{
+	unsigned n = 0;
+
+	for (uint32_t b = 0; b <= t->bucket_mask; b++)
+		for (unsigned i = 0; i < TCP_BUCKET_ENTRIES; i++)
+			n += t->buckets[b].place[i] != 0;
+	return n;
+}
+
+/* How often an entry went by a full bucket. */
+static unsigned passed(const struct tcp_table *t)
+{
+	unsigned n = 0;
+
+	for (uint32_t b = 0; b <= t->bucket_mask; b++)
+		n += t->buckets[b].passed;
+	return n;
+}
+
 Test(tcp_table, finds_each_of_many_and_only_them)
 {
 	struct unit u;
 	struct tcp_table *t;
 	struct endpoint local = unit_at("198.18.0.2", 80);
-	unsigned longest = 0;
 
 	unit_start(&u, 4096);
 	t = u.st->tcp;
@@ -60,14 +79,67 @@ Test(tcp_table, finds_each_of_many_and_only_them)
 		if (c && i % 2)
 			tcp_table_remove(c);
 	}
-	for (unsigned b = 0; b <= t->bucket_mask; b++) {
-		unsigned n = 0;
+	cr_assert_eq(entries(t), 2000);
+	for (unsigned i = 0; i < 4000; i += 2) {
+		struct endpoint peer = unit_at("198.18.0.1", (uint16_t)(1000 + i));
 
-		for (struct tcp_conn *c = t->buckets[b]; c; c = c->hash_next)
-			n++;
-		longest = RTE_MAX(longest, n);
+		tcp_table_remove(tcp_table_find(t, tcp_hash(t, &local, &peer), &local, &peer));
 	}
-	cr_assert_lt(longest, 12, "a chain of %u among 2000 in 4096 buckets", longest);
+	cr_assert_eq(entries(t), 0);
+	cr_assert_eq(passed(t), 0, "a search goes on although nothing is there");
+	unit_stop(&u);
+}
+
+/* Equal hashes fill bucket after bucket, also around the end of the table. */
+Test(tcp_table, finds_what_its_full_bucket_passed_on)
+{
+	struct unit u;
+	struct tcp_table *t;
+	struct tcp_conn *c[60];
+	struct endpoint local = unit_at("198.18.0.2", 80), none = unit_at("198.18.0.1", 9);
+
+	unit_start(&u, 64);
+	t = u.st->tcp;
+	for (unsigned i = 0; i < 60; i++) {
+		c[i] = tcp_conn_new(u.st, AF_INET);
+		c[i]->so.local = local;
+		c[i]->so.peer = unit_at("198.18.0.1", (uint16_t)(1000 + i));
+		tcp_table_add(c[i], t->bucket_mask);
+	}
+	cr_assert_gt(passed(t), 0);
+	for (unsigned i = 0; i < 60; i++)
+		cr_assert_eq(tcp_table_find(t, t->bucket_mask, &local, &c[i]->so.peer), c[i]);
+	cr_assert_null(tcp_table_find(t, t->bucket_mask, &local, &none));
+	cr_assert_null(tcp_table_find(t, 0, &local, &c[59]->so.peer));
+	/* What is gone leaves no hole that hides the others */
+	for (unsigned i = 0; i < 60; i += 3)
+		tcp_table_remove(c[i]);
+	for (unsigned i = 0; i < 60; i++)
+		cr_assert_eq(tcp_table_find(t, t->bucket_mask, &local, &c[i]->so.peer), i % 3 ? c[i] : NULL);
+	for (unsigned i = 0; i < 60; i++)
+		tcp_table_remove(c[i]);
+	cr_assert_eq(entries(t), 0);
+	cr_assert_eq(passed(t), 0);
+	unit_stop(&u);
+}
+
+/* A lookup is one cache line of the table: few buckets overflow even when there are as many as allowed. */
+Test(tcp_table, few_buckets_overflow)
+{
+	struct unit u;
+	struct tcp_table *t;
+
+	unit_start(&u, 16384);
+	t = u.st->tcp;
+	for (unsigned i = 0; i < 16384; i++) {
+		struct tcp_conn *c = tcp_conn_new(u.st, AF_INET);
+
+		c->so.local = unit_at("198.18.0.2", 80);
+		c->so.peer = unit_at("198.18.0.1", (uint16_t)(1000 + i));
+		tcp_table_add(c, tcp_hash(t, &c->so.local, &c->so.peer));
+	}
+	cr_assert_eq(entries(t), 16384);
+	cr_assert_lt(passed(t), 16384 / 25);
 	unit_stop(&u);
 }
 
