@@ -4,7 +4,7 @@
  *
  * Called under the instance's lock by whoever drives it. Memory is one block, carved once in carve(): struct
  * stack, then each protocol's tables in the order of their init. Nothing here knows a protocol beyond its
- * init, fini, timer and flush.
+ * init, fini, timer and flush, and that TCP wants to see a burst before it is processed.
  */
 #include "stack.h"
 
@@ -184,6 +184,7 @@ void stack_input(struct stack *st, struct rte_mbuf **pkts, unsigned n, time_ns n
 	enum { AHEAD = 3 }; /* packets whose first bytes are on their way into the cache */
 
 	stack_set_now(st, now);
+	tcp_look_ahead(st, pkts, n);
 	for (unsigned i = 0; i < n && i < AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
 	for (unsigned i = 0; i < n; i++) {

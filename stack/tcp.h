@@ -28,6 +28,12 @@ size_t tcp_mem_size(const struct stack_config *cfg);
 void tcp_init(struct stack *st, void *mem);
 void tcp_fini(struct stack *st); /* frees every mbuf held */
 
+/*
+ * A look at a burst of Ethernet frames before they are processed: brings what their connections will need
+ * into the cache, when there are so many connections that it is not there. Reads only.
+ */
+void tcp_look_ahead(const struct stack *st, struct rte_mbuf *const *frames, unsigned n);
+
 /* One segment; takes the mbuf (rx->l4_off etc. describe it). */
 void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx);
 

@@ -151,6 +151,8 @@ static void after_ack(struct tcp_conn *c, const struct tcp_seg *s, struct tcp_ac
 	}
 	tcp_recover_on_ack(c, a);
 	if (a->cumulative) {
+		if (c->snd_una == c->snd_nxt)
+			tcp_timer_settle(c);
 		if (c->recovery != TCP_RECOVERY_FAST)
 			grow_window(c, a);
 		grow_sndbuf(c);

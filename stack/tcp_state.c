@@ -101,6 +101,7 @@ void tcp_established(struct tcp_conn *c, uint64_t rtt_ns)
 	c->drs_copied = RTE_MIN(tcp_rcv_wnd(c), 10u * c->advmss);
 	if (c->so.keepalive)
 		tcp_timer_at(c, TCP_T_KEEP, st->now + c->keepidle_s * NS_PER_SEC);
+	tcp_timer_settle(c);
 	COUNT(st, tcp_established);
 	tcp_events(c);
 }

@@ -264,6 +264,21 @@ time_ns tcp_timer_due(const struct timer *t)
 	return due;
 }
 
+void tcp_timer_settle(struct tcp_conn *c)
+{
+	struct stack *st = c->so.stack;
+	time_ns due;
+
+	if (st->tcp->conns < TCP_MANY || !timer_pending(&c->timer))
+		return;
+	due = tcp_timer_due(&c->timer);
+	if (due == c->timer.due)
+		return;
+	timer_cancel(&st->wheel, &c->timer);
+	if (due != TIME_NEVER)
+		timer_set(&st->wheel, &c->timer, due);
+}
+
 void tcp_timer(struct stack *st, struct timer *t)
 {
 	struct tcp_conn *c = (struct tcp_conn *)((char *)t - offsetof(struct tcp_conn, timer));

@@ -24,6 +24,13 @@ static inline void tcp_timer_off(struct tcp_conn *c, enum tcp_timer_slot slot)
 	c->deadline[slot] = TIME_NEVER;
 }
 
+/*
+ * Nothing is in flight any more. Among few connections the entry stays where it is, for the next request to
+ * put off with one store. Among many it would be found untouched, and out of the cache, when it comes up: it
+ * is moved now.
+ */
+void tcp_timer_settle(struct tcp_conn *c);
+
 /* Data is in flight: RTO from now, or a tail loss probe before it. */
 void tcp_timer_rexmit(struct tcp_conn *c);
 
