@@ -59,6 +59,13 @@ struct netdev *driver_netdev(struct driver_port *port);
 struct rte_mempool *driver_pool(struct driver_port *port);
 uint32_t driver_pool_mbufs(const struct driver_port *port);
 
+/*
+ * Zeroed memory for one stack, shared with processes forked later. *bytes is rounded up to what munmap(2)
+ * takes; *huge: it is in hugepages, which auto and on ask for and do without when there are too few. NULL
+ * with errno.
+ */
+void *driver_arena_map(size_t *bytes, enum driver_hugepages hugepages, bool *huge);
+
 /* The index that the link's interface has in the kernel, 0 when it has none there. */
 unsigned driver_ifindex(const struct driver_port *port);
 

@@ -138,6 +138,9 @@ enum tap_state tapconf_state(const char *name);
 int eal_start(const struct driver_config *cfg, const struct link_spec *spec, size_t mem_bytes, char *err,
 	      size_t err_len);
 bool eal_has_hugepages(void);
+#define EAL_HUGE_PAGE (2u << 20) /* the usual size; larger ones are multiples of it */
+int eal_hugepages_lock(void);    /* taking hugepages while another program is about to would end its start */
+void eal_hugepages_unlock(int lock);
 const char *eal_last_error(void);
 void eal_clear_error(void);
 

@@ -31,7 +31,6 @@
 #define ARGS_MAX    48
 #define FDS_WANTED  64 /* EAL panics, that is aborts the program, when it cannot make its few descriptors */
 #define LOGLINE_MAX 256
-#define HUGE_PAGE   (2u << 20)
 #define HUGE_SPARE  (8u << 20) /* what EAL allocates beyond -m */
 
 #define LOCK_WAIT_MS 5000
@@ -124,9 +123,9 @@ static size_t hugepages_free(void)
 /*
  * EAL cannot be started a second time when it finds that others were quicker or a limit applies: ask before,
  * and let no other program under Shunt do the same until EAL has taken them. Whoever holds the lock for too
- * long is not waited for. Returns what hugepages_unlock() takes.
+ * long is not waited for. Returns what eal_hugepages_unlock() takes.
  */
-static int hugepages_lock(void)
+int eal_hugepages_lock(void)
 {
 	const struct timespec nap = {.tv_nsec = LOCK_NAP_MS * 1000 * 1000};
 	int fd = open("/proc/sys/vm/nr_hugepages", O_RDONLY | O_CLOEXEC);
@@ -136,7 +135,7 @@ static int hugepages_lock(void)
 	return fd;
 }
 
-static void hugepages_unlock(int fd)
+void eal_hugepages_unlock(int fd)
 {
 	if (fd < 0)
 		return;
@@ -146,9 +145,9 @@ static void hugepages_unlock(int fd)
 
 static bool hugepages_reservable(size_t bytes)
 {
-	void *p = mmap(NULL, RTE_ALIGN_CEIL(bytes, HUGE_PAGE), PROT_READ | PROT_WRITE,
+	void *p = mmap(NULL, RTE_ALIGN_CEIL(bytes, EAL_HUGE_PAGE), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	return p != MAP_FAILED && munmap(p, RTE_ALIGN_CEIL(bytes, HUGE_PAGE)) == 0;
+	return p != MAP_FAILED && munmap(p, RTE_ALIGN_CEIL(bytes, EAL_HUGE_PAGE)) == 0;
 }
 
 static bool hugepages_may_do(const struct driver_config *cfg)
@@ -271,10 +270,10 @@ int eal_start(const struct driver_config *cfg, const struct link_spec *spec, siz
 		driver_say(err, err_len, "DPDK needs %d more open files: raise ulimit -n", FDS_WANTED);
 		return -EMFILE;
 	}
-	int lock = hugepages_may_do(cfg) ? hugepages_lock() : -1;
+	int lock = hugepages_may_do(cfg) ? eal_hugepages_lock() : -1;
 	int ret = choose_hugepages(cfg, mem_bytes, err, err_len);
 	if (!eal.hugepages) {
-		hugepages_unlock(lock);
+		eal_hugepages_unlock(lock);
 		lock = -1;
 	}
 	if (ret == 0) {
@@ -282,6 +281,6 @@ int eal_start(const struct driver_config *cfg, const struct link_spec *spec, siz
 		eal.tried = true;
 		ret = eal.result = run_eal(cfg, spec, mem_bytes, err, err_len);
 	}
-	hugepages_unlock(lock);
+	eal_hugepages_unlock(lock);
 	return ret;
 }

@@ -55,7 +55,7 @@ struct start {
 	struct netdev *dev;
 	struct stack *stacks[DOMAIN_INSTS_MAX];
 	size_t stack_bytes;
-	unsigned n_stacks;
+	unsigned n_stacks, n_huge; /* n_huge: stacks in hugepages */
 	char err[TEXT_MAX];
 };
 
@@ -112,6 +112,7 @@ static int make_stack(struct start *s, unsigned queue, unsigned queues, const ui
 		      const uint64_t *isn_secret)
 {
 	struct stack_config sc;
+	bool huge;
 	void *mem;
 	int err = 0;
 
@@ -125,8 +126,8 @@ static int make_stack(struct start *s, unsigned queue, unsigned queues, const ui
 	memcpy(sc.seed, seed, sizeof(sc.seed));
 	memcpy(sc.isn_secret, isn_secret, sizeof(sc.isn_secret));
 	s->stack_bytes = stack_mem_size(&sc);
-	mem = mmap(NULL, s->stack_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (mem == MAP_FAILED) {
+	mem = driver_arena_map(&s->stack_bytes, (enum driver_hugepages)s->cfg->hugepages, &huge);
+	if (!mem) {
 		snprintf(s->err, sizeof(s->err), "no memory for %zu MB of sockets", s->stack_bytes >> 20);
 		return -ENOMEM;
 	}
@@ -137,6 +138,7 @@ static int make_stack(struct start *s, unsigned queue, unsigned queues, const ui
 		return err;
 	}
 	s->n_stacks = queue + 1;
+	s->n_huge += huge;
 	return 0;
 }
 
@@ -256,7 +258,8 @@ static void say_started(const struct start *s)
 		at += snprintf(addrs + at, sizeof(addrs) - at, "%s%s", i ? ", " : "",
 			       config_cidr_text(&s->cfg->addr.at[i], one, sizeof(one)));
 	driver_describe(s->port, link, sizeof(link));
-	log_info("%s on %s, %zu MB of sockets", addrs, link, s->stack_bytes * s->n_stacks >> 20);
+	log_info("%s on %s, %zu MB of sockets%s", addrs, link, s->stack_bytes * s->n_stacks >> 20,
+		 s->n_huge == s->n_stacks ? " in hugepages" : "");
 }
 
 static int start(void)
