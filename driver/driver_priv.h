@@ -50,6 +50,7 @@ struct ifinfo {
 	uint16_t mtu;
 	uint8_t mac[6];
 	bool up;
+	bool veth; /* takes frames for any address, and so does what it is plugged into */
 	uint16_t rx_queues;
 };
 

@@ -43,6 +43,13 @@ static uint16_t channels(int fd, struct ifreq *ifr)
 	return n == 0 ? 1 : n > DRIVER_QUEUES_MAX ? DRIVER_QUEUES_MAX : (uint16_t)n;
 }
 
+static bool is_veth(int fd, struct ifreq *ifr)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	ifr->ifr_data = (char *)&info;
+	return ioctl(fd, SIOCETHTOOL, ifr) == 0 && strcmp(info.driver, "veth") == 0;
+}
+
 int ifconf_get(const char *name, struct ifinfo *info)
 {
 	struct ifreq ifr;
@@ -67,6 +74,7 @@ int ifconf_get(const char *name, struct ifinfo *info)
 			ret = -EPROTONOSUPPORT;
 	}
 	info->rx_queues = channels(fd, &ifr);
+	info->veth = is_veth(fd, &ifr);
 	if (ioctl(fd, SIOCGIFINDEX, &ifr) != 0) /* it went meanwhile */
 		ret = -ENODEV;
 out:

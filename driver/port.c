@@ -85,12 +85,31 @@ static bool mac_is_zero(const uint8_t mac[6])
 	return memcmp(mac, zero, 6) == 0;
 }
 
-/* Devices that others address by their own MAC keep it; point-to-point links may carry any. */
+/*
+ * Devices that others address by their own MAC keep it; point-to-point links may carry any. A veth interface
+ * under a packet socket could do either, and gets another: what is not for its MAC the kernel drops at once,
+ * instead of looking for a route, finding none and making an entry that says so, for each frame of ours.
+ */
+static bool keeps_mac(const struct driver_port *port)
+{
+	struct ifinfo info = {0};
+
+	switch (port->link.kind) {
+	case LINK_AF_PACKET:
+		return ifconf_get(port->link.target, &info) != 0 || !info.veth;
+	case LINK_AF_XDP:
+	case LINK_PCI:
+	case LINK_DEVARGS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void choose_mac(struct driver_port *port)
 {
 	uint8_t *mac = port->dev.caps.mac;
-	bool own = port->link.kind == LINK_AF_PACKET || port->link.kind == LINK_AF_XDP ||
-		   port->link.kind == LINK_PCI || port->link.kind == LINK_DEVARGS;
+	bool own = keeps_mac(port);
 	struct rte_ether_addr addr;
 
 	if (!mac_is_zero(port->cfg.mac)) {
