@@ -70,7 +70,7 @@ static void file_end(struct file *f)
 		inst_lock(f->inst);
 		f->so->user = NULL;
 		sock_close(f->so);
-		inst_sent(f->inst);
+		inst_sent(f->inst, 0);
 		inst_unlock(f->inst);
 	}
 	if (f->set)

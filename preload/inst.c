@@ -22,7 +22,8 @@
 
 #define RX_BURST      64
 #define TX_BURST      64
-#define DEFER_FRAMES  16                /* a batch is sent when this much is queued */
+#define DEFER_FRAMES  16                /* a batch is sent when this much is queued, */
+#define DEFER_BYTES   (32 * 1024)       /* or was written */
 #define TX_RETRY_NS   (100 * NS_PER_US) /* the device's ring was full */
 #define NAP_MIN_NS    (20 * NS_PER_US)
 #define NAP_MAX_NS    (1 * NS_PER_MS)
@@ -206,6 +207,7 @@ void inst_flush(struct inst *in)
 	struct rte_mbuf *pkts[TX_BURST];
 	unsigned n, sent;
 
+	in->held_bytes = 0;
 	do {
 		n = stack_output(in->stack, pkts, TX_BURST);
 		sent = n ? device->ops->tx_burst(device, in->index, pkts, (uint16_t)n) : 0;
@@ -216,11 +218,12 @@ void inst_flush(struct inst *in)
 	} while (n == TX_BURST);
 }
 
-void inst_sent(struct inst *in)
+void inst_sent(struct inst *in, size_t bytes)
 {
+	in->held_bytes += (uint32_t)bytes; /* less than 2^31: a send buffer */
 	/* Somebody else asleep on the device would not know that frames are left lying. */
 	if (wait_in_batch() && stack_output_pending(in->stack) < DEFER_FRAMES &&
-	    atomic_load_explicit(&in->driver_slot, memory_order_relaxed) == 0)
+	    in->held_bytes < DEFER_BYTES && atomic_load_explicit(&in->driver_slot, memory_order_relaxed) == 0)
 		return;
 	inst_flush(in);
 }

@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lock.h"
@@ -30,6 +31,7 @@ struct inst {
 	_Atomic uint32_t worker;    /* with several instances: thread that drives this one; 0: none does */
 	_Atomic uint64_t busy_at;   /* last poll that received something */
 	_Atomic uint64_t driver_until; /* when the sleeping driver wakes by itself */
+	uint32_t held_bytes;           /* written by the program since the last flush; under the lock */
 };
 
 /* TSC to nanoseconds: ns0 + ((tsc - tsc0) * mult >> 32); mult 0: no usable TSC, read CLOCK_MONOTONIC. */
@@ -77,9 +79,9 @@ void inst_flush(struct inst *in);
  * After a socket call that may have queued frames, lock held: transmits at once, unless the calling thread is
  * in the middle of a batch (its last wait returned several events and it will soon wait again) and little is
  * queued. What is put off leaves with the next poll of anybody, at the latest when the helper thread looks
- * (about 1 ms).
+ * (about 1 ms). `bytes`: how many the call wrote.
  */
-void inst_sent(struct inst *in);
+void inst_sent(struct inst *in, size_t bytes);
 
 /* One round of driving; takes and releases the lock. Returns the number of frames received. */
 unsigned inst_poll(struct inst *in);

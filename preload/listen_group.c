@@ -158,7 +158,7 @@ void listen_group_stop(struct file *f)
 		if (twin) {
 			twin->user = NULL;
 			sock_close(twin);
-			inst_sent(in);
+			inst_sent(in, 0);
 		}
 		inst_unlock(in);
 	}

@@ -71,7 +71,7 @@ static int tx_append(struct transfer *t, struct rte_mbuf *list, size_t bytes, bo
 
 	inst_lock(t->f->inst);
 	err = sock_tx_append(t->f->so, list, bytes, more ? MSG_MORE : 0);
-	inst_sent(t->f->inst);
+	inst_sent(t->f->inst, bytes);
 	inst_unlock(t->f->inst);
 	t->corked = more;
 	return err;
@@ -107,7 +107,7 @@ static void uncork(struct transfer *t)
 		return;
 	inst_lock(t->f->inst);
 	sock_send(t->f->so, &none, 1, 0, NULL);
-	inst_sent(t->f->inst);
+	inst_sent(t->f->inst, 0);
 	inst_unlock(t->f->inst);
 }
 

@@ -87,7 +87,7 @@ static ssize_t stack_send(struct file *f, const struct iovec *iov, int cnt, int 
 	inst_lock(f->inst);
 	n = sock_send(f->so, iov, cnt, flags & SEND_STACK_FLAGS, to);
 	if (n >= 0)
-		inst_sent(f->inst);
+		inst_sent(f->inst, (size_t)n);
 	inst_unlock(f->inst);
 	return n;
 }
@@ -208,7 +208,7 @@ static ssize_t stack_recv(struct file *f, const struct iovec *iov, int cnt, int 
 	inst_lock(f->inst);
 	n = sock_recv(f->so, iov, cnt, flags & RECV_STACK_FLAGS, info);
 	if (n > 0 && stack_output_pending(f->inst->stack))
-		inst_sent(f->inst); /* a window that opened */
+		inst_sent(f->inst, 0); /* a window that opened */
 	inst_unlock(f->inst);
 	return n;
 }

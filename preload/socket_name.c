@@ -198,7 +198,7 @@ static int connect_file(int fd, struct file *f, const struct endpoint *peer)
 	inst_lock(f->inst);
 	err = sock_connect(f->so, peer);
 	if (err == -EINPROGRESS || !err)
-		inst_sent(f->inst);
+		inst_sent(f->inst, 0);
 	inst_unlock(f->inst);
 	if (err == -EINPROGRESS || !err)
 		leave_kernel(f);
@@ -219,7 +219,7 @@ static int connect_candidate(const struct candidate *c, const struct endpoint *p
 	inst_lock(a.in);
 	err = sock_connect(a.so, peer);
 	if (err == -EINPROGRESS || !err)
-		inst_sent(a.in);
+		inst_sent(a.in, 0);
 	inst_unlock(a.in);
 	if (err && err != -EINPROGRESS) {
 		adopt_abort(&a);
@@ -260,7 +260,7 @@ static int disconnect(struct file *f)
 		listen_group_stop(f);
 	inst_lock(f->inst);
 	err = sock_disconnect(f->so);
-	inst_sent(f->inst);
+	inst_sent(f->inst, 0);
 	inst_unlock(f->inst);
 	return err;
 }

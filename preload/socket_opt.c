@@ -31,7 +31,7 @@ int socket_shutdown(int fd, struct file *f, int how)
 	inst_lock(f->inst);
 	err = sock_shutdown(f->so, how);
 	if (!err)
-		inst_sent(f->inst);
+		inst_sent(f->inst, 0);
 	inst_unlock(f->inst);
 	return err;
 }
@@ -80,7 +80,7 @@ int socket_setsockopt(int fd, struct file *f, int level, int name, const void *v
 	inst_lock(f->inst);
 	err = sock_setopt(f->so, level, name, val, len);
 	if (!err)
-		inst_sent(f->inst); /* uncorked, or Nagle switched off */
+		inst_sent(f->inst, 0); /* uncorked, or Nagle switched off */
 	inst_unlock(f->inst);
 	if (!err && f->group)
 		set_twins(f, level, name, val, len);

@@ -384,11 +384,11 @@ void fake_undelivered(unsigned i, uint32_t bursts)
 	atomic_store(&sh->stacks[i].undelivered, bursts);
 }
 
-void fake_queue_output(struct file *f, uint32_t n)
+void fake_queue_output(struct file *f, uint32_t n, size_t bytes)
 {
 	inst_lock(f->inst);
 	atomic_fetch_add(&f->so->stack->pending, n);
-	inst_sent(f->inst);
+	inst_sent(f->inst, bytes);
 	inst_unlock(f->inst);
 }
 

@@ -41,8 +41,8 @@ void fake_timer(unsigned i, time_ns due);
 /* What stack_undelivered() says until that many more rx bursts were made (0: delivered). */
 void fake_undelivered(unsigned i, uint32_t bursts);
 
-/* Frames waiting in stack_output(), and how many have left. */
-void fake_queue_output(struct file *f, uint32_t n);
+/* A call wrote so many bytes and made frames of them, which wait in stack_output(); how many have left. */
+void fake_queue_output(struct file *f, uint32_t n, size_t bytes);
 uint32_t fake_output_sent(void);
 
 #endif

@@ -397,20 +397,22 @@ Test(wait, batch_defers_frames)
 	fake_start(1, true);
 	fd = fake_socket(0, FILE_STACK, &f);
 	wait_batch(1);
-	fake_queue_output(f, 1);
+	fake_queue_output(f, 1, 100);
 	cr_assert_eq(fake_output_sent(), 1);
 	wait_file(f, fd, EPOLLIN, 0); /* sends a helper that stood in away */
 	wait_batch(2);
-	fake_queue_output(f, 40);
+	fake_queue_output(f, 40, 100);
 	cr_assert_eq(fake_output_sent(), 41);
-	fake_queue_output(f, 1);
+	fake_queue_output(f, 1, 100);
 	wait_file(f, fd, EPOLLIN, 0);
 	cr_assert_eq(fake_output_sent(), 42);
 	wait_batch(2);
-	fake_queue_output(f, 1);
-	for (int i = 0; i < 20000 && fake_output_sent() < 43; i++)
-		usleep(1000);
+	fake_queue_output(f, 1, 1 << 20); /* a large piece is not held back: the peer can begin with it */
 	cr_assert_eq(fake_output_sent(), 43);
+	fake_queue_output(f, 1, 100);
+	for (int i = 0; i < 20000 && fake_output_sent() < 44; i++)
+		usleep(1000);
+	cr_assert_eq(fake_output_sent(), 44);
 }
 
 /* ---- several instances ---- */
