@@ -191,7 +191,7 @@ struct tcp_conn {
 	uint32_t snd_wnd, snd_wl1; /* snd_wnd in bytes */
 	uint32_t ts_recent;
 	time_ns ts_recent_at;
-	time_ns rx_at; /* anything received, for keep-alive */
+	time_ns rx_at; /* last acceptable ACK, as Linux's rcv_tstamp */
 
 	/* Line 2: queues */
 	struct tcp_sndq sndq;
@@ -227,9 +227,9 @@ struct tcp_conn {
 	struct tcp_conn *parent;                  /* listener, until accepted; NULL once that is gone */
 	time_ns oow_ack_at;                       /* last rate-limited ACK */
 	time_ns drs_at;                           /* receive autotuning: start of the measured round trip */
-	time_ns probe_since;                      /* first of the unanswered retransmissions or probes */
-	uint32_t drs_seq, drs_copied;             /* copied_seq then, and the most copied in a round trip */
-	uint32_t rcv_rtt_seq;                     /* rcv_nxt that ends a round trip as the receiver sees it */
+	time_ns probe_since; /* first transmission of what is sent again; or begin of the wait for a window */
+	uint32_t drs_seq, drs_copied; /* copied_seq then, and the most copied in a round trip */
+	uint32_t rcv_rtt_seq;         /* rcv_nxt that ends a round trip as the receiver sees it */
 	time_ns rcv_rtt_at, rcv_rtt_ns;
 	uint32_t iss, irs;
 	uint32_t ts_offset;
@@ -305,6 +305,12 @@ static inline bool tcp_readable(const struct tcp_conn *c, uint32_t kept)
 	uint32_t have = c->rcvq.bytes > kept ? c->rcvq.bytes - kept : 0;
 
 	return have >= c->so.rcvlowat_bytes || (have && tcp_rcv_wnd(c) <= c->rcv_mss);
+}
+
+/* When something acceptable came last: a forged or stray segment is no sign of life. */
+static inline time_ns tcp_heard_at(const struct tcp_conn *c)
+{
+	return RTE_MAX(c->rx_at, c->data_rx_at);
 }
 
 static inline uint32_t tcp_sndq_mem(const struct tcp_conn *c)

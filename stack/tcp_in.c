@@ -183,6 +183,7 @@ static bool take_ack(struct tcp_conn *c, const struct tcp_seg *s)
 		return true;
 	}
 	c->recover.probes = 0;
+	c->rx_at = c->so.stack->now;
 	window_moved = take_window(c, s);
 	a.duplicate = s->ack == c->snd_una && s->len == 0 && !window_moved && c->snd_una != c->snd_nxt &&
 		      (uint32_t)s->wnd << c->snd_wscale == c->snd_wnd && !(s->flags & (SEG_SYN | SEG_FIN));
@@ -582,7 +583,6 @@ void tcp_input(struct stack *st, struct rte_mbuf *m, const struct ip_rx *rx)
 		goto out;
 	}
 	c->segs_in++;
-	c->rx_at = st->now;
 	if (!predicted(c, &s)) {
 		if (c->state != TCPS_SYN_SENT)
 			in_synchronized(c, &s);

@@ -124,7 +124,8 @@ static void set_quickack(struct tcp_conn *c, int v)
 static void rearm_keepalive(struct tcp_conn *c)
 {
 	if (c->so.keepalive && tcp_in_states(c, TCPS_SENDS | TCPS_RECEIVES) && !c->so.orphan)
-		tcp_timer_at(c, TCP_T_KEEP, RTE_MAX(c->so.stack->now, c->rx_at + c->keepidle_s * NS_PER_SEC));
+		tcp_timer_at(c, TCP_T_KEEP,
+			     RTE_MAX(c->so.stack->now, tcp_heard_at(c) + c->keepidle_s * NS_PER_SEC));
 }
 
 static int set_int(struct tcp_conn *c, int name, int v)

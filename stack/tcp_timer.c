@@ -30,9 +30,23 @@ static void rexmit_at(struct tcp_conn *c, enum tcp_rexmit_timer what, time_ns de
 	tcp_timer_at(c, TCP_T_REXMIT, c->so.stack->now + delay);
 }
 
+/* Not beyond the instant at which TCP_USER_TIMEOUT is over (as Linux). */
+static time_ns until_user_timeout(const struct tcp_conn *c, time_ns delay)
+{
+	time_ns waited = c->so.stack->now - c->probe_since, most = c->user_timeout_ms * NS_PER_MS;
+
+	if (!c->user_timeout_ms)
+		return delay;
+	return waited < most ? RTE_MIN(delay, most - waited) : NS_PER_MS;
+}
+
 void tcp_timer_rto(struct tcp_conn *c)
 {
-	rexmit_at(c, TCP_REXMIT_RTO, tcp_rtt_timeout(&c->rtt));
+	time_ns rto = tcp_rtt_timeout(&c->rtt);
+
+	if (c->recover.retries && tcp_in_states(c, TCPS_SENDS))
+		rto = until_user_timeout(c, rto);
+	rexmit_at(c, TCP_REXMIT_RTO, rto);
 }
 
 void tcp_timer_rexmit(struct tcp_conn *c)
@@ -59,7 +73,8 @@ void tcp_timer_reneged(struct tcp_conn *c)
 
 void tcp_timer_persist(struct tcp_conn *c)
 {
-	rexmit_at(c, TCP_REXMIT_PERSIST, tcp_rtt_timeout(&c->rtt));
+	c->probe_since = c->so.stack->now;
+	rexmit_at(c, TCP_REXMIT_PERSIST, until_user_timeout(c, tcp_rtt_timeout(&c->rtt)));
 }
 
 void tcp_timer_reo(struct tcp_conn *c, time_ns when)
@@ -87,14 +102,37 @@ static unsigned patience(const struct tcp_conn *c)
 	return cfg->tcp_retries2;
 }
 
-/* Has the peer been silent for so long that the connection is given up? */
-static bool timed_out(const struct tcp_conn *c)
+/* TCP_USER_TIMEOUT: nothing went forward for as long as the program wants to wait, whatever the peer says. */
+static bool user_timed_out(const struct tcp_conn *c)
 {
-	time_ns waited = c->so.stack->now - c->probe_since;
+	return c->user_timeout_ms && c->so.stack->now - c->probe_since >= c->user_timeout_ms * NS_PER_MS;
+}
+
+/*
+ * Is the connection given up, data being in flight? A peer that took its window back answers what is sent
+ * again, but does not take it: it is there as long as it answers (RFC 9293, 3.8.6.1). How long it may be
+ * silent then is Linux's rule (tcp_rtx_probe0_timed_out()).
+ */
+static bool rto_timed_out(const struct tcp_conn *c)
+{
+	time_ns now = c->so.stack->now;
 
 	if (c->user_timeout_ms)
-		return waited >= c->user_timeout_ms * NS_PER_MS;
-	return waited >= retries_time(patience(c));
+		return user_timed_out(c);
+	if (c->snd_wnd == 0 && !c->so.orphan)
+		return now - RTE_MAX(c->rx_at, c->probe_since) > 2 * TCP_RTO_MAX_NS;
+	return now - c->probe_since >= retries_time(patience(c));
+}
+
+/* The same while the window is probed: has nothing come for so long? */
+static bool persist_timed_out(const struct tcp_conn *c)
+{
+	time_ns silent = c->so.stack->now - RTE_MAX(c->rx_at, c->probe_since);
+
+	if (c->user_timeout_ms)
+		return user_timed_out(c);
+	return silent >= retries_time(patience(c)) &&
+	       (c->so.orphan || c->recover.probes > c->so.stack->cfg.tcp_retries2);
 }
 
 static void give_up(struct tcp_conn *c)
@@ -136,7 +174,7 @@ static void rto_fired(struct tcp_conn *c)
 	}
 	if (c->recover.retries == 0)
 		c->probe_since = pkt_meta(c->sndq.head)->sent_at;
-	else if (timed_out(c)) {
+	else if (rto_timed_out(c)) {
 		give_up(c);
 		return;
 	}
@@ -164,11 +202,8 @@ static void persist_fired(struct tcp_conn *c)
 {
 	if (c->snd_una != c->snd_nxt || !c->sndq.unsent)
 		return;
-	if (c->recover.probes == 0)
-		c->probe_since = c->so.stack->now;
-	else if (timed_out(c) &&
-		 (c->so.orphan || c->user_timeout_ms || c->recover.probes > c->so.stack->cfg.tcp_retries2)) {
-		/* A peer that answers probes resets the count; silence does not last for ever */
+	/* A peer that answers probes resets their count; silence does not last for ever */
+	if (persist_timed_out(c)) {
 		give_up(c);
 		return;
 	}
@@ -186,7 +221,7 @@ static void persist_fired(struct tcp_conn *c)
 		return;
 	}
 	tcp_rtt_backoff(&c->rtt);
-	tcp_timer_persist(c);
+	rexmit_at(c, TCP_REXMIT_PERSIST, until_user_timeout(c, tcp_rtt_timeout(&c->rtt)));
 }
 
 static void rexmit_fired(struct tcp_conn *c)
@@ -213,7 +248,7 @@ static void rexmit_fired(struct tcp_conn *c)
 
 static void keepalive_fired(struct tcp_conn *c)
 {
-	time_ns now = c->so.stack->now, idle = c->keepidle_s * NS_PER_SEC, silent = now - c->rx_at;
+	time_ns now = c->so.stack->now, idle = c->keepidle_s * NS_PER_SEC, silent = now - tcp_heard_at(c);
 
 	if (!c->so.keepalive || !tcp_in_states(c, TCPS_SENDS | TCPS_RECEIVES))
 		return;
@@ -223,7 +258,7 @@ static void keepalive_fired(struct tcp_conn *c)
 		return;
 	}
 	if (silent < idle) {
-		tcp_timer_at(c, TCP_T_KEEP, c->rx_at + idle);
+		tcp_timer_at(c, TCP_T_KEEP, tcp_heard_at(c) + idle);
 		return;
 	}
 	if (c->user_timeout_ms ? c->recover.probes && silent >= c->user_timeout_ms * NS_PER_MS

@@ -326,3 +326,51 @@ Test(tcp_keepalive, probe_of_the_peer_is_answered)
 	cr_assert_eq(f->seg.ack, 0);
 	cr_assert_eq(tcp_kit_events(k.so) & EPOLLIN, 0);
 }
+
+/* Segments that are not acceptable are no sign of life, or anybody could keep a dead connection alive. */
+Test(tcp_keepalive, stray_segments_do_not_count)
+{
+	KIT(k);
+	keepalive(&k);
+	for (unsigned s = 1; s < 10; s++) {
+		advance_to_ms(&k, s * 1000);
+		tcp_kit_rx(&k, SEG(.seq = -5000, .flags = "A"));
+		tcp_kit_rx(&k, SEG(.seq = 0, .ack = 100000, .flags = "A"));
+		tcp_kit_drop_tx(&k); /* challenge ACKs */
+	}
+	expect_tx_at_ms(&k, 10000, SEG(.seq = -1, .flags = "A"));
+	advance_to_ms(&k, 12000);
+	tcp_kit_rx(&k, SEG(.seq = -5000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	expect_tx_at_ms(&k, 15000, SEG(.seq = -1, .flags = "A"));
+	expect_tx_at_ms(&k, 20000, SEG(.seq = -1, .flags = "A"));
+	expect_tx_at_ms(&k, 25000, SEG(.seq = 0, .flags = "RA"));
+	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+}
+
+/* tcp(7): TCP_USER_TIMEOUT overrides keep-alive's count of probes. */
+Test(tcp_keepalive, user_timeout_decides_when_it_gives_up)
+{
+	KIT(k);
+	keepalive(&k);
+	tcp_kit_set(&k, IPPROTO_TCP, TCP_USER_TIMEOUT, 37000);
+	for (uint64_t s = 10; s < 37; s += 5)
+		expect_tx_at_ms(&k, s * 1000, SEG(.seq = -1, .flags = "A"));
+	expect_tx_at_ms(&k, 40000, SEG(.seq = 0, .flags = "RA"));
+	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+}
+
+/* In half-closed states, too: here the peer is gone after it acknowledged our FIN. */
+Test(tcp_keepalive, works_in_fin_wait_2_of_an_owned_socket)
+{
+	KIT(k);
+	keepalive(&k);
+	tcp_kit_shutdown(&k, SHUT_WR);
+	expect_tx(&k, SEG(.flags = "FA"));
+	tcp_kit_rx(&k, SEG(.ack = 1, .flags = "A"));
+	cr_assert_eq(tcp_kit_state(&k), TCP_FIN_WAIT2);
+	for (uint64_t s = 10; s <= 20; s += 5)
+		expect_tx_at_ms(&k, s * 1000, SEG(.seq = 0, .flags = "A"));
+	expect_tx_at_ms(&k, 25000, SEG(.seq = 1, .flags = "RA"));
+	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+}

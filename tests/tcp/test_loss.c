@@ -66,8 +66,12 @@ Test(tcp_loss, user_timeout_gives_up_earlier)
 	tcp_kit_established(&k, .mss = 1000);
 	tcp_kit_set(&k, IPPROTO_TCP, TCP_USER_TIMEOUT, 1000);
 	tcp_kit_app_writes(&k, 100);
-	advance_to_ms(&k, 3100);
-	tcp_kit_drop_tx(&k);
+	expect_tx(&k, SEG(.len = 100, .flags = "PA"));
+	expect_tx_at_ms(&k, 200, SEG(.len = 100, .flags = "PA"));
+	expect_tx_at_ms(&k, 600, SEG(.len = 100, .flags = "PA"));
+	expect_silence_until_ms(&k, 999); /* not at 1400: to the millisecond, as on Linux */
+	cr_assert_eq(tcp_kit_state(&k), TCP_ESTABLISHED);
+	expect_silence_until_ms(&k, 1000);
 	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
 }
 

@@ -293,6 +293,80 @@ Test(tcp_window, closed_socket_does_not_wait_for_a_window_for_ever)
 	tcp_kit_drop_tx(&k);
 }
 
+/* RFC 9293, 3.8.6.1: also when it took its window back with data in flight, which it acknowledges without
+ * taking. */
+Test(tcp_window, window_taken_back_with_data_in_flight_is_waited_for_as_long_as_the_peer_answers)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .win = SEG_WIN_ZERO));
+	while (k.now < 7200 * NS_PER_SEC) {
+		advance_ms(&k, 200);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;) {
+			cr_assert_eq(f->seg.seq, 0);
+			tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .win = SEG_WIN_ZERO));
+		}
+		cr_assert_eq(tcp_kit_state(&k), TCP_ESTABLISHED, "gone after %lu s",
+			     (unsigned long)(k.now / NS_PER_SEC));
+	}
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = 60000));
+	for (uint32_t seq = 2000; seq < 5000; seq += 1000)
+		cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, seq);
+	tcp_kit_rx(&k, SEG(.ack = 5000, .flags = "A"));
+	expect_silence(&k);
+}
+
+/* As Linux: when it no longer answers either, four minutes. */
+Test(tcp_window, window_taken_back_and_silence_end_the_connection)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .win = SEG_WIN_ZERO));
+	advance_to_ms(&k, 240 * 1000);
+	cr_assert_eq(tcp_kit_state(&k), TCP_ESTABLISHED);
+	advance_to_ms(&k, 2 * 240 * 1000);
+	tcp_kit_drop_tx(&k);
+	cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+}
+
+/* And when nobody owns the connection any more, answers do not help. */
+Test(tcp_window, window_taken_back_does_not_keep_an_orphan)
+{
+	KIT(k);
+	full_window(&k);
+	tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .win = SEG_WIN_ZERO));
+	tcp_kit_close(&k);
+	while (k.now < 3600 * NS_PER_SEC && stack_undelivered(k.st)) {
+		advance_ms(&k, 200);
+		for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+			tcp_kit_rx(&k, SEG(.ack = 0, .flags = "A", .win = SEG_WIN_ZERO));
+	}
+	cr_assert_lt(k.now, 600 * NS_PER_SEC, "still there after %lu s", (unsigned long)(k.now / NS_PER_SEC));
+	tcp_kit_drop_tx(&k);
+}
+
+/* tcp(7): also "buffered data may remain untransmitted (due to zero window size)" for so long, and no longer.
+ */
+Test(tcp_window, user_timeout_counts_while_the_window_is_closed)
+{
+	for (unsigned in_flight = 0; in_flight < 2; in_flight++) {
+		KIT(k);
+		full_window(&k);
+		tcp_kit_set(&k, IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
+		tcp_kit_rx(&k, SEG(.ack = in_flight ? 0 : 2000, .flags = "A", .win = SEG_WIN_ZERO));
+		while (k.now < 60 * NS_PER_SEC && tcp_kit_state(&k) == TCP_ESTABLISHED) {
+			advance_ms(&k, 100);
+			for (const struct seg_frame *f; (f = tcp_kit_next_tx(&k)) != NULL;)
+				tcp_kit_rx(&k, SEG(.ack = in_flight ? 0 : 2000, .flags = "A",
+						   .win = SEG_WIN_ZERO));
+		}
+		cr_assert_eq(k.now, 30 * NS_PER_SEC, "ended after %lu ms",
+			     (unsigned long)(k.now / NS_PER_MS));
+		cr_assert_eq(tcp_kit_get(&k, SOL_SOCKET, SO_ERROR), ETIMEDOUT);
+		tcp_kit_drop_tx(&k);
+	}
+}
+
 /* As Linux: what will not come because there is no window for it is not waited for. */
 Test(tcp_window, full_buffer_is_readable_whatever_so_rcvlowat_asks_for)
 {
