@@ -300,12 +300,18 @@ static bool in_syn_recv(struct tcp_conn *c, struct tcp_seg *s)
 		return false;
 	if (l && !tcp_listen_promote(c))
 		return false;
+	/* A SYN's window is never scaled (RFC 7323, 2.2); Linux scales that of a simultaneous open */
+	if (s->flags & SEG_SYN)
+		s->wnd >>= c->snd_wscale;
 	c->snd_una = s->ack;
 	c->snd_wnd = (uint32_t)s->wnd << c->snd_wscale;
 	c->snd_wl1 = s->seq;
 	tcp_established(c, handshake_rtt(c));
 	if (!l)
 		sock_wake(&c->so, TCP_WAKE_ALL);
+	/* shutdown(2) had to wait for the handshake (as Linux since 6.10) */
+	if (unlikely(c->so.shut & 2))
+		tcp_close_write(c);
 	return true;
 }
 

@@ -537,26 +537,6 @@ ssize_t tcp_sock_recv(struct sock *so, const struct iovec *iov, int iovcnt, int 
 
 /* --- ending --- */
 
-/* Our FIN goes behind what is queued. */
-static void send_fin(struct tcp_conn *c)
-{
-	if (!tcp_sndq_append_fin(c))
-		c->flags |= CONN_F_FIN_PENDING;
-	c->flags &= ~CONN_F_MORE;
-	tcp_mark_dirty(c);
-}
-
-static void close_write(struct tcp_conn *c)
-{
-	if (c->state == TCPS_ESTABLISHED || c->state == TCPS_SYN_RECV)
-		tcp_state_set(c, TCPS_FIN_WAIT1);
-	else if (c->state == TCPS_CLOSE_WAIT)
-		tcp_state_set(c, TCPS_LAST_ACK);
-	else
-		return;
-	send_fin(c);
-}
-
 int tcp_sock_shutdown(struct sock *so, int how)
 {
 	struct tcp_conn *c = tcp_conn_of(so);
@@ -573,7 +553,7 @@ int tcp_sock_shutdown(struct sock *so, int how)
 		err = -ENOTCONN;
 	so->shut |= (uint8_t)how;
 	if (how & 2)
-		close_write(c);
+		tcp_close_write(c);
 	tcp_events(c);
 	sock_wake(so, TCP_WAKE_ALL);
 	return err;
@@ -594,7 +574,7 @@ static void orphan(struct tcp_conn *c)
 			     st->now +
 				     (c->linger2_s > 0 ? (uint32_t)c->linger2_s : st->cfg.tcp_fin_timeout_s) *
 					     NS_PER_SEC);
-	close_write(c);
+	tcp_close_write(c);
 	c->so.shut = 3;
 }
 

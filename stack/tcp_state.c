@@ -194,6 +194,20 @@ void tcp_abort(struct tcp_conn *c, int err)
 	tcp_done(c, err);
 }
 
+void tcp_close_write(struct tcp_conn *c)
+{
+	if (c->state == TCPS_ESTABLISHED)
+		tcp_state_set(c, TCPS_FIN_WAIT1);
+	else if (c->state == TCPS_CLOSE_WAIT)
+		tcp_state_set(c, TCPS_LAST_ACK);
+	else
+		return;
+	if (!tcp_sndq_append_fin(c))
+		c->flags |= CONN_F_FIN_PENDING;
+	c->flags &= ~CONN_F_MORE;
+	tcp_mark_dirty(c);
+}
+
 void tcp_time_wait(struct tcp_conn *c)
 {
 	tcp_tw_add(c);

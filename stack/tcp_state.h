@@ -32,6 +32,10 @@ void tcp_established(struct tcp_conn *c, uint64_t rtt_ns);
 /* MSS from path MTU, options and the peer's SYN; on PMTU news too. */
 void tcp_sync_mss(struct tcp_conn *c);
 
+/* The program sends nothing more: a FIN goes behind what is queued. During the handshake that waits for its
+ * end (so.shut). */
+void tcp_close_write(struct tcp_conn *c);
+
 /* The connection is over: CLOSE, nothing left to send, `err` (positive, 0: none) for the program to find. */
 void tcp_done(struct tcp_conn *c, int err);
 

@@ -182,6 +182,49 @@ Test(tcp_handshake, simultaneous_open)
 	expect_tx(&k, SEG(.flags = "PA", .len = 10));
 }
 
+/* RFC 7323, 2.2: the window of a segment with SYN is never scaled, in a SYN-ACK that crosses ours neither. */
+Test(tcp_handshake, simultaneous_open_does_not_scale_the_syn_acks_window)
+{
+	KIT(k);
+	tcp_kit_start(&k, .mss = 1000, .wscale = 7);
+	k.so = tcp_kit_connect(&k, 0);
+	expect_tx(&k, SEG(.seq = -1, .flags = "S"));
+	tcp_kit_rx(&k, SEG(.seq = -1, .flags = "S", .win = 2560, .opts = "mss 1000,nop,wscale 7"));
+	expect_tx(&k, SEG(.seq = -1, .ack = 0, .flags = "SA"));
+	tcp_kit_rx(&k, SEG(.seq = -1, .ack = 0, .flags = "SA", .win = 2560, .opts = "mss 1000,nop,wscale 7"));
+	cr_assert_eq(tcp_kit_state(&k), TCP_ESTABLISHED);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_app_writes(&k, 9000);
+	cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, 0);
+	cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, 1000);
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 2000, .flags = "A", .win = 100)); /* 12800 */
+	cr_assert_eq(tcp_kit_tx_count(&k), 7);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 9000, .flags = "A", .win = 100));
+}
+
+/* As Linux since 6.10: the FIN waits for the end of the handshake. */
+Test(tcp_handshake, shutdown_in_a_simultaneous_open_sends_its_fin_afterwards)
+{
+	KIT(k);
+	tcp_kit_start(&k, .mss = 1000);
+	k.so = tcp_kit_connect(&k, 0);
+	expect_tx(&k, SEG(.seq = -1, .flags = "S"));
+	tcp_kit_rx(&k, SEG(.seq = -1, .flags = "S", .opts = "mss 1000"));
+	expect_tx(&k, SEG(.seq = -1, .ack = 0, .flags = "SA"));
+	tcp_kit_shutdown(&k, SHUT_WR);
+	expect_silence(&k);
+	expect_tx_at_ms(&k, 1000, SEG(.seq = -1, .ack = 0, .flags = "SA"));
+	tcp_kit_rx(&k, SEG(.seq = 0, .ack = 0, .flags = "A"));
+	expect_tx(&k, SEG(.flags = "FA"));
+	cr_assert_eq(tcp_kit_state(&k), TCP_FIN_WAIT1);
+	tcp_kit_rx(&k, SEG(.ack = 1, .flags = "PA", .len = 5));
+	tcp_kit_drop_tx(&k);
+	tcp_kit_app_reads(&k, 5);
+	cr_assert_eq(tcp_kit_state(&k), TCP_FIN_WAIT2);
+}
+
 Test(tcp_handshake, full_accept_queue_drops_syns_until_there_is_room)
 {
 	KIT(k);
