@@ -17,7 +17,7 @@
 
 #include "clock.h"
 
-#define PKT_PRIV_SIZE 32
+#define PKT_PRIV_SIZE 48
 
 /* Data room of a pool's mbufs: headroom + MTU-sized frame. 1500-byte MTU gives DPDK's usual 2176. */
 #define PKT_HEADROOM RTE_PKTMBUF_HEADROOM
@@ -47,6 +47,7 @@ struct pkt_meta {
 	uint8_t flags;    /* owner's own */
 	uint8_t tx_count; /* TCP: transmissions, saturating */
 	uint16_t spare;
+	struct rte_mbuf *resent_prev, *resent_next; /* TCP: list of tcp_recover.c */
 };
 
 _Static_assert(sizeof(struct pkt_meta) <= PKT_PRIV_SIZE, "pkt_meta outgrew the private area");

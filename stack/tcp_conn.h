@@ -124,6 +124,8 @@ struct tcp_reasm {
 
 enum tcp_recovery { TCP_RECOVERY_OPEN, TCP_RECOVERY_FAST, TCP_RECOVERY_LOSS };
 
+#define TCP_SACK_KNOWN 3 /* beside timestamps an ACK has no more blocks */
+
 struct tcp_recover {
 	uint32_t sacked, lost,
 		retrans;   /* payload bytes (FIN counts one) with TCP_M_SACKED, _LOST, _RETRANS */
@@ -137,13 +139,24 @@ struct tcp_recover {
 	uint32_t undo_una;   /* while undo_open: where the episode began whose reduction may be taken back */
 	uint32_t undo_bytes; /* sent again since and not reported as duplicates */
 	uint32_t undo_ts;    /* our timestamp clock when the first of them left */
-	struct rte_mbuf *hint;      /* first buffer that may have to be sent again; NULL: queue head */
-	struct rte_mbuf *sack_high; /* highest buffer marked SACKED: where the next SACK walk may start */
+	/* Where walks may start, so that all ACKs of a window together take one walk over it; NULL: queue
+	 * head */
+	struct rte_mbuf *hint; /* first buffer that may have to be sent again */
+	struct rte_mbuf
+		*rack_next; /* before it nothing sent once is undecided: all SACKED, LOST or RETRANS */
+	struct rte_mbuf *sack_high; /* highest buffer marked SACKED */
+	struct rte_mbuf *resent;    /* first one with TCP_M_RETRANS, in the order sent */
+	union {
+		struct tcp_sack_block known[TCP_SACK_KNOWN]; /* of the last ACK with SACK blocks */
+		/* Without SACK: duplicate ACKs of this are answers to what a timeout sent again */
+		uint32_t rto_end;
+	};
 	bool tlp_out, reordering_seen;
 	bool undo_open, undo_resent; /* undo_resent: something was sent again */
 	uint8_t timer;               /* enum tcp_rexmit_timer */
 	uint8_t probes;              /* window or keep-alive probes unanswered */
 	uint8_t retries;             /* consecutive RTOs (or SYNs) */
+	uint8_t n_known;
 };
 
 struct tcp_listener {
@@ -178,6 +191,15 @@ struct tcp_conn {
 	uint8_t defer_accept;  /* TCP_DEFER_ACCEPT as a number of SYN-ACK retransmissions */
 	uint8_t last_err_soft; /* ICMP error that only matters if we give up */
 
+	/* Rare, too */
+	uint16_t peer_mss; /* from its SYN */
+	uint32_t iss, irs;
+	uint32_t max_wnd; /* largest window the peer offered */
+	uint32_t snd_sml; /* end of the last short segment sent (Minshall's Nagle) */
+	uint32_t snd_up;  /* urgent: one past the byte */
+	uint32_t urg_seq;
+	uint32_t dsack_dups;
+
 	/* Line 1: found by, and what header prediction reads */
 	_Alignas(64) uint32_t hash;
 	uint32_t flags; /* enum tcp_conn_flag */
@@ -190,6 +212,7 @@ struct tcp_conn {
 	uint32_t snd_una, snd_nxt;
 	uint32_t snd_wnd, snd_wl1; /* snd_wnd in bytes */
 	uint32_t ts_recent;
+	uint32_t ts_offset;
 	time_ns ts_recent_at;
 	time_ns rx_at; /* last acceptable ACK, as Linux's rcv_tstamp */
 
@@ -230,17 +253,10 @@ struct tcp_conn {
 	time_ns probe_since; /* first transmission of what is sent again; or begin of the wait for a window */
 	uint32_t drs_seq, drs_copied; /* copied_seq then, and the most copied in a round trip */
 	uint32_t rcv_rtt_seq;         /* rcv_nxt that ends a round trip as the receiver sees it */
+	uint16_t urg_data;            /* TCP_URG_* and the byte */
+	uint16_t mtu_seen;            /* path.mtu the MSS was computed with */
 	time_ns rcv_rtt_at, rcv_rtt_ns;
-	uint32_t iss, irs;
-	uint32_t ts_offset;
-	uint32_t max_wnd; /* largest window the peer offered */
-	uint32_t snd_sml; /* end of the last short segment sent (Minshall's Nagle) */
-	uint32_t snd_up;  /* urgent: one past the byte */
-	uint32_t urg_seq;
-	uint16_t urg_data; /* TCP_URG_* and the byte */
-	uint16_t peer_mss; /* from its SYN */
-	uint16_t mtu_seen; /* path.mtu the MSS was computed with */
-	uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, dsack_dups, reord_seen;
+	uint32_t total_retrans, segs_in, segs_out, data_segs_in, data_segs_out, reord_seen;
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 };
 

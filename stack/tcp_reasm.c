@@ -105,7 +105,8 @@ static void insert_one(struct tcp_conn *c, struct rte_mbuf *m)
 	}
 	q->bytes += meta->len;
 	if (merge_small(prev, m)) {
-		q->hint = prev;
+		if (next)
+			q->hint = prev;
 		rte_pktmbuf_free_seg(m);
 		return;
 	}
@@ -114,9 +115,11 @@ static void insert_one(struct tcp_conn *c, struct rte_mbuf *m)
 		pkt_meta(prev)->next = m;
 	else
 		q->head = m;
+	/* What goes to the end needs no hint: it stays where holes are being filled */
 	if (!next)
 		q->tail = m;
-	q->hint = m;
+	else
+		q->hint = m;
 	q->count++;
 	c->so.stack->held_mbufs++;
 }

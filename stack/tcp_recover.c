@@ -10,6 +10,8 @@
  */
 #include "tcp_recover.h"
 
+#include <string.h>
+
 #include "tcp_conn.h"
 #include "tcp_timer.h"
 
@@ -20,11 +22,46 @@ static uint32_t *flag_sum(struct tcp_recover *r, uint8_t flag)
 	return flag == TCP_M_SACKED ? &r->sacked : flag == TCP_M_LOST ? &r->lost : &r->retrans;
 }
 
+/* The buffers with TCP_M_RETRANS: the first one's resent_prev is the last one, whose resent_next is NULL. */
+static void resent_link(struct tcp_recover *r, struct rte_mbuf *m, struct rte_mbuf *after)
+{
+	struct pkt_meta *meta = pkt_meta(m);
+
+	if (!after) {
+		r->resent = meta->resent_prev = m;
+		meta->resent_next = NULL;
+		return;
+	}
+	meta->resent_prev = after;
+	meta->resent_next = pkt_meta(after)->resent_next;
+	pkt_meta(after)->resent_next = m;
+	pkt_meta(meta->resent_next ? meta->resent_next : r->resent)->resent_prev = m;
+}
+
+static void resent_append(struct tcp_recover *r, struct rte_mbuf *m)
+{
+	resent_link(r, m, r->resent ? pkt_meta(r->resent)->resent_prev : NULL);
+}
+
+static void resent_unlink(struct tcp_recover *r, struct rte_mbuf *m)
+{
+	struct rte_mbuf *prev = pkt_meta(m)->resent_prev, *next = pkt_meta(m)->resent_next;
+
+	if (r->resent == m)
+		r->resent = next;
+	else
+		pkt_meta(prev)->resent_next = next;
+	if (r->resent)
+		pkt_meta(next ? next : r->resent)->resent_prev = prev;
+}
+
 static void flag_set(struct tcp_conn *c, struct rte_mbuf *m, uint8_t flag)
 {
 	if (pkt_meta(m)->flags & flag)
 		return;
 	pkt_meta(m)->flags |= flag;
+	if (flag == TCP_M_RETRANS)
+		resent_append(&c->recover, m);
 	*flag_sum(&c->recover, flag) += tcp_mbuf_seqlen(m);
 }
 
@@ -33,12 +70,15 @@ static void flag_clear(struct tcp_conn *c, struct rte_mbuf *m, uint8_t flag)
 	if (!(pkt_meta(m)->flags & flag))
 		return;
 	pkt_meta(m)->flags &= ~flag;
+	if (flag == TCP_M_RETRANS)
+		resent_unlink(&c->recover, m);
 	*flag_sum(&c->recover, flag) -= tcp_mbuf_seqlen(m);
 }
 
 void tcp_recover_reset(struct tcp_conn *c)
 {
 	c->recover = (struct tcp_recover){.timer = TCP_REXMIT_NONE};
+	c->recover.rto_end = c->snd_una - 1;
 	c->recovery = TCP_RECOVERY_OPEN;
 }
 
@@ -84,7 +124,7 @@ void tcp_recover_on_acked(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_ack
 	uint8_t flags = pkt_meta(m)->flags;
 
 	if (likely(!(flags & (TCP_M_SACKED | TCP_M_LOST | TCP_M_RETRANS | TCP_M_EVER_RETRANS)) &&
-		   !r->sack_high)) {
+		   !r->sack_high && m != r->hint && m != r->rack_next)) {
 		a->delivered += tcp_mbuf_seqlen(m);
 		a->rtt_ns = c->so.stack->now - pkt_meta(m)->sent_at;
 		a->has_rtt = true;
@@ -93,6 +133,8 @@ void tcp_recover_on_acked(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_ack
 	}
 	if (r->hint == m)
 		r->hint = NULL;
+	if (r->rack_next == m)
+		r->rack_next = NULL;
 	if (r->sack_high == m)
 		r->sack_high = NULL;
 	if (!(flags & TCP_M_SACKED))
@@ -116,18 +158,26 @@ void tcp_recover_on_cut(struct tcp_conn *c, struct rte_mbuf *m, uint32_t cut, st
 		a->retrans_acked = true;
 }
 
-/* Marks the sent buffers inside [start, end). */
-static void sack_range(struct tcp_conn *c, uint32_t start, uint32_t end, struct tcp_acked *a)
+void tcp_recover_on_split(struct tcp_conn *c, struct rte_mbuf *m, struct rte_mbuf *rest)
+{
+	if (pkt_meta(m)->flags & TCP_M_RETRANS)
+		resent_link(&c->recover, rest, m);
+}
+
+/* Marks the sent buffers inside `block` that have bytes in [from, to). */
+static void sack_range(struct tcp_conn *c, uint32_t from, uint32_t to, const struct tcp_sack_block *block,
+		       struct tcp_acked *a)
 {
 	struct tcp_recover *r = &c->recover;
 	struct rte_mbuf *m = c->sndq.head;
 
-	if (r->sack_high && seq_geq(start, pkt_meta(r->sack_high)->seq))
+	if (r->sack_high && seq_geq(from, pkt_meta(r->sack_high)->seq))
 		m = r->sack_high;
-	for (; m && m != c->sndq.unsent && seq_lt(pkt_meta(m)->seq, end); m = pkt_meta(m)->next) {
+	for (; m && m != c->sndq.unsent && seq_lt(pkt_meta(m)->seq, to); m = pkt_meta(m)->next) {
 		struct pkt_meta *meta = pkt_meta(m);
 
-		if (seq_lt(meta->seq, start) || seq_gt(tcp_mbuf_end(m), end) || (meta->flags & TCP_M_SACKED))
+		if (seq_lt(meta->seq, block->start) || seq_gt(tcp_mbuf_end(m), block->end) ||
+		    (meta->flags & TCP_M_SACKED))
 			continue;
 		flag_clear(c, m, TCP_M_LOST);
 		flag_clear(c, m, TCP_M_RETRANS);
@@ -137,6 +187,25 @@ static void sack_range(struct tcp_conn *c, uint32_t start, uint32_t end, struct 
 		if (!r->sack_high || seq_gt(meta->seq, pkt_meta(r->sack_high)->seq))
 			r->sack_high = m;
 	}
+}
+
+/* The part [from, to) of a block, less what the last ACK said already; known[i] is the next to compare with.
+ */
+static void sack_news(struct tcp_conn *c, uint32_t from, uint32_t to, unsigned i,
+		      const struct tcp_sack_block *block, struct tcp_acked *a)
+{
+	for (; i < c->recover.n_known; i++) {
+		const struct tcp_sack_block *known = &c->recover.known[i];
+
+		if (seq_leq(known->end, from) || seq_geq(known->start, to))
+			continue;
+		if (seq_lt(from, known->start))
+			sack_news(c, from, known->start, i + 1, block, a);
+		from = known->end;
+		if (seq_geq(from, to))
+			return;
+	}
+	sack_range(c, from, to, block, a);
 }
 
 /* --- was the reduction needed? --- */
@@ -177,6 +246,7 @@ static void undo(struct tcp_conn *c)
 
 	for (struct rte_mbuf *m = c->sndq.head; r->lost && m && m != c->sndq.unsent; m = pkt_meta(m)->next)
 		flag_clear(c, m, TCP_M_LOST);
+	r->rack_next = NULL;
 	tcp_cc_undo(&c->cc);
 	c->recovery = TCP_RECOVERY_OPEN;
 	r->dup_acks = 0;
@@ -201,6 +271,12 @@ static void try_undo(struct tcp_conn *c, const struct tcp_acked *a)
 
 void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, struct tcp_acked *a)
 {
+	struct tcp_recover *r = &c->recover;
+	struct tcp_sack_block told[TCP_SACK_KNOWN];
+	unsigned n = 0;
+
+	if (r->sacked == 0)
+		r->n_known = 0;
 	for (unsigned i = 0; i < opt->n_sack; i++) {
 		uint32_t start = opt->sack[i].start, end = opt->sack[i].end;
 
@@ -216,8 +292,12 @@ void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_option
 		}
 		if (seq_leq(end, c->snd_una) || seq_gt(end, c->snd_nxt))
 			continue;
-		sack_range(c, start, end, a);
+		sack_news(c, start, end, 0, &opt->sack[i], a);
+		if (n < TCP_SACK_KNOWN)
+			told[n++] = opt->sack[i];
 	}
+	memcpy(r->known, told, n * sizeof(told[0]));
+	r->n_known = (uint8_t)n;
 }
 
 /* RFC 8985, 6.2 step 4; zero while reordering was never seen and three segments are SACKed, as RFC 6675
@@ -235,39 +315,75 @@ static time_ns reordering_window(const struct tcp_conn *c)
 
 static void mark_lost(struct tcp_conn *c, struct rte_mbuf *m)
 {
+	struct tcp_recover *r = &c->recover;
+
 	flag_clear(c, m, TCP_M_RETRANS);
+	if (r->lost == 0 || (r->hint && seq_lt(pkt_meta(m)->seq, pkt_meta(r->hint)->seq)))
+		r->hint = m;
 	flag_set(c, m, TCP_M_LOST);
-	c->recover.hint = NULL;
 }
 
-/* RFC 8985, 6.2 step 5. Arms the reordering timer for what may soon be lost. */
+/* RFC 8985, 6.2 step 5: was it sent before what is known to have arrived? */
+static bool overtaken(const struct tcp_recover *r, struct rte_mbuf *m)
+{
+	const struct pkt_meta *meta = pkt_meta(m);
+
+	return meta->sent_at < r->rack_sent_at ||
+	       (meta->sent_at == r->rack_sent_at && seq_lt(tcp_mbuf_end(m), r->rack_end));
+}
+
+/* Marks m, which was overtaken, if it is time; else notes in `look_at` when that will be. */
+static bool lose_if_due(struct tcp_conn *c, struct rte_mbuf *m, time_ns window, time_ns *look_at)
+{
+	time_ns due = pkt_meta(m)->sent_at + c->recover.rack_rtt_ns + window;
+
+	if (due > c->so.stack->now) {
+		*look_at = RTE_MIN(*look_at, due);
+		return false;
+	}
+	mark_lost(c, m);
+	return true;
+}
+
+/*
+ * What was sent once, in which the order of sequence is that of time: the first that is not lost ends the
+ * walk. Those sent again have a list of their own, unless an undo put them back among the others.
+ */
+static void lose_originals(struct tcp_conn *c, time_ns window, time_ns *look_at)
+{
+	struct tcp_recover *r = &c->recover;
+	struct rte_mbuf *m = r->rack_next ? r->rack_next : c->sndq.head, *open = NULL, *last = NULL;
+
+	for (; m && m != c->sndq.unsent; m = pkt_meta(m)->next) {
+		uint8_t flags = pkt_meta(m)->flags;
+
+		last = m;
+		if (flags & (TCP_M_SACKED | TCP_M_LOST | TCP_M_RETRANS))
+			continue;
+		if (overtaken(r, m) && lose_if_due(c, m, window, look_at))
+			continue;
+		if (!open)
+			open = m;
+		if (!(flags & TCP_M_EVER_RETRANS))
+			break;
+	}
+	r->rack_next = open ? open : last;
+}
+
+/* Arms the reordering timer for what may soon be lost. */
 static void detect_by_rack(struct tcp_conn *c)
 {
 	struct tcp_recover *r = &c->recover;
-	time_ns now = c->so.stack->now, window = reordering_window(c), wait = 0;
-	uint32_t stop = r->sack_high ? seq_max(tcp_mbuf_end(r->sack_high), r->rack_end) : r->rack_end;
+	time_ns window = reordering_window(c), look_at = TIME_NEVER;
+	struct rte_mbuf *m;
 
 	if (r->rack_sent_at == 0)
 		return;
-	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent && seq_lt(pkt_meta(m)->seq, stop);
-	     m = pkt_meta(m)->next) {
-		const struct pkt_meta *meta = pkt_meta(m);
-		time_ns due;
-
-		if ((meta->flags & TCP_M_SACKED) ||
-		    (meta->flags & (TCP_M_LOST | TCP_M_RETRANS)) == TCP_M_LOST)
-			continue;
-		if (meta->sent_at > r->rack_sent_at ||
-		    (meta->sent_at == r->rack_sent_at && !seq_lt(tcp_mbuf_end(m), r->rack_end)))
-			continue;
-		due = meta->sent_at + r->rack_rtt_ns + window;
-		if (due <= now)
-			mark_lost(c, m);
-		else if (due - now > wait)
-			wait = due - now;
-	}
-	if (wait)
-		tcp_timer_reo(c, now + wait);
+	lose_originals(c, window, &look_at);
+	while ((m = r->resent) != NULL && overtaken(r, m) && lose_if_due(c, m, window, &look_at))
+		;
+	if (look_at != TIME_NEVER)
+		tcp_timer_reo(c, look_at);
 }
 
 /* RFC 6582: three duplicates lose the head; in recovery every partial ACK loses the next one. */
@@ -285,7 +401,8 @@ static void detect_by_duplicates(struct tcp_conn *c, const struct tcp_acked *a)
 		r->sacked -= c->recovery == TCP_RECOVERY_OPEN ? r->sacked : RTE_MIN(r->sacked, others);
 		r->dup_acks = 0;
 	}
-	if (a->duplicate && flight > c->mss) {
+	/* RFC 6582, 3.2 step 1: what a timeout sent again without need returns as duplicates, too */
+	if (a->duplicate && flight > c->mss && c->snd_una != r->rto_end) {
 		r->dup_acks++;
 		/* One segment left the network; at least the lost one is still out */
 		if (r->sacked + 2 * c->mss <= flight)
@@ -381,6 +498,8 @@ void tcp_recover_on_ack(struct tcp_conn *c, struct tcp_acked *a)
 	if (c->recovery != TCP_RECOVERY_OPEN && seq_geq(c->snd_una, r->high_seq)) {
 		if (c->recovery == TCP_RECOVERY_FAST)
 			leave_fast(c);
+		else if (!sack)
+			r->rto_end = r->high_seq;
 		c->recovery = TCP_RECOVERY_OPEN;
 		r->dup_acks = 0;
 		r->high_seq = c->snd_nxt;
@@ -416,7 +535,8 @@ static void forget_sacks(struct tcp_conn *c)
 {
 	for (struct rte_mbuf *m = c->sndq.head; m && m != c->sndq.unsent; m = pkt_meta(m)->next)
 		flag_clear(c, m, TCP_M_SACKED);
-	c->recover.sack_high = NULL;
+	c->recover.sack_high = c->recover.rack_next = NULL;
+	c->recover.n_known = 0;
 	COUNT(c->so.stack, tcp_sack_reneged);
 }
 
@@ -484,6 +604,7 @@ void tcp_recover_on_resent(struct tcp_conn *c, struct rte_mbuf *m)
 {
 	struct pkt_meta *meta = pkt_meta(m);
 
+	flag_clear(c, m, TCP_M_RETRANS); /* a probe repeats what was resent: it is the last in time now */
 	flag_set(c, m, TCP_M_RETRANS);
 	meta->flags |= TCP_M_EVER_RETRANS;
 	if (c->recover.undo_open && c->recovery != TCP_RECOVERY_OPEN) {

@@ -45,6 +45,9 @@ struct tcp_acked {
 void tcp_recover_on_acked(struct tcp_conn *c, struct rte_mbuf *m, struct tcp_acked *a);
 void tcp_recover_on_cut(struct tcp_conn *c, struct rte_mbuf *m, uint32_t cut, struct tcp_acked *a);
 
+/* tcp_sndq_split() made `rest` out of m's end. */
+void tcp_recover_on_split(struct tcp_conn *c, struct rte_mbuf *m, struct rte_mbuf *rest);
+
 /* SACK blocks of the segment that acknowledged `ack`. */
 void tcp_recover_sacks(struct tcp_conn *c, uint32_t ack, const struct tcp_options *opt, struct tcp_acked *a);
 

@@ -224,6 +224,7 @@ bool tcp_sndq_split(struct tcp_conn *c, struct rte_mbuf *m, uint32_t keep)
 		c->sndq.tail = rest;
 	c->sndq.count++;
 	c->so.stack->held_mbufs++;
+	tcp_recover_on_split(c, m, rest);
 	return true;
 }
 

@@ -35,6 +35,7 @@ static const struct link_case cases[] = {
 	{"1 % loss, 2 x 100 ms", 1000000000, 100, 100, 0, 0, 4000000, .least = 0.5},
 	{"no loss, 100 Mb/s, 1 BDP", 100000000, 20, 0, 0, 0, 500000, .least = 0.6},
 	{"no loss, 100 Mb/s, 1/10 BDP", 100000000, 20, 0, 0, 0, 50000, .least = 0.2},
+	{"no loss, 1 Gb/s, 1/3 BDP", 1000000000, 10, 0, 0, 0, 800000, .least = 0.15},
 	{"bufferbloat, 10 Mb/s, 1 s", 10000000, 10, 0, 0, 0, 1250000, .least = 0.75},
 	{"10 % of the ACKs lost", 100000000, 20, 0, 1000, 0, 500000, .least = 0.5},
 	{"a third of the ACKs lost", 100000000, 20, 0, 3333, 0, 500000, .least = 0.25},

@@ -293,3 +293,32 @@ Test(tcp_loss, duplicate_acks_after_a_timeout_do_not_slow_what_follows)
 	tcp_kit_rx(&k, SEG(.ack = 8000, .flags = "A"));
 	expect_silence(&k);
 }
+
+/*
+ * RFC 6582, 3.2 step 1 and 4.1: what was resent after a timeout without need comes back as duplicate ACKs for
+ * the highest byte sent before it. They are no sign of a new loss.
+ */
+Test(tcp_loss, duplicate_acks_for_what_a_timeout_resent_start_no_second_recovery)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000);
+	tcp_kit_app_writes(&k, 6000);
+	expect_flight(&k, 0, 6000);
+	expect_tx_at_ms(&k, 200, SEG(.seq = 0, .flags = "A", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 1000, .flags = "A"));
+	expect_tx(&k, SEG(.seq = 1000, .flags = "A", .len = 1000));
+	expect_tx(&k, SEG(.seq = 2000, .flags = "A", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 3000, .flags = "A"));
+	for (uint32_t seq = 3000; seq < 6000; seq += 1000)
+		cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, seq);
+	tcp_kit_app_writes(&k, 4000);
+	tcp_kit_rx(&k, SEG(.ack = 6000, .flags = "A"));
+	expect_flight(&k, 6000, 10000);
+	dup_acks(&k, 6000, 5); /* of 1000 to 6000, which had arrived the first time */
+	expect_silence(&k);
+	tcp_kit_rx(&k, SEG(.ack = 7000, .flags = "A"));
+	dup_acks(&k, 7000, 3); /* beyond it they count again */
+	expect_tx(&k, SEG(.seq = 7000, .flags = "A", .len = 1000));
+	tcp_kit_rx(&k, SEG(.ack = 10000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}

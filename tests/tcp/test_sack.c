@@ -532,3 +532,65 @@ Test(tcp_sack, echo_of_the_original_undoes_a_timeout)
 	tcp_kit_rx(&k, SEG(.ack = 8 * 988, .flags = "A", .opts = opts));
 	expect_silence_until_ms(&k, 60000);
 }
+
+/* RFC 8985: what was sent again and is lost again is noticed by what was sent after it, without a timeout. */
+Test(tcp_sack, lost_retransmission_is_resent_when_later_data_arrives)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 10000);
+	tcp_kit_app_writes(&k, 10000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:4000"));
+	cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, 0);
+	tcp_kit_drop_tx(&k);
+	advance_ms(&k, 2);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:10000"));
+	const struct seg_frame *f = tcp_kit_next_tx(&k);
+	cr_assert_geq(f->seg.seq, 10000);
+	tcp_kit_drop_tx(&k);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 1000:11000"));
+	cr_assert_eq(tcp_kit_next_tx(&k)->seg.seq, 0, "resent again, 42 ms after the first time");
+	cr_assert_eq(tcp_kit_counter(&k, tcp_rto), 0);
+	tcp_kit_drop_tx(&k);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 17000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = 20000, .flags = "A"));
+	expect_silence_until_ms(&k, 60000);
+}
+
+/*
+ * A peer that repeats, extends and joins its blocks, in any order, with holes filled from both ends: each is
+ * taken for what it is, although most of it was said before.
+ */
+Test(tcp_sack, blocks_that_grow_and_join_are_taken_in_whatever_they_repeat)
+{
+	KIT(k);
+	tcp_kit_established(&k, .mss = 1000, .sack = true, .rtt_ms = 40);
+	flight(&k, 10000);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 7000:8000"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 1);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 3000:4000 7000:8000"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 2);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 2000:4000 7000:8000"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 3);
+	/* ends within a segment: that one is not there yet; then it is */
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 2000:4500 7000:8000"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 3);
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 2000:5000 7000:8000"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 4);
+	/* the hole between two known blocks */
+	tcp_kit_rx(&k, SEG(.flags = "A", .opts = "nop,nop,sack 2000:9000"));
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 7);
+	tcp_kit_drop_tx(&k);
+	advance_ms(&k, 40);
+	tcp_kit_rx(&k, SEG(.ack = 9000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	cr_assert_eq(tcp_kit_info(&k).tcpi_sacked, 0);
+	tcp_kit_rx(&k, SEG(.ack = 10000, .flags = "A"));
+	tcp_kit_drop_tx(&k);
+	expect_silence_until_ms(&k, 60000);
+}
