@@ -4,7 +4,8 @@
  *
  * The table is an array with a keyed hash over it, a list of free entries and a list of STALE ones in the
  * order in which they became so. Packets that wait for an answer sit in nodes of one small pool: at most
- * ARP_WAIT_ENTRY for one neighbour (then the oldest is dropped, as Linux does) and ARP_WAIT_ALL in all. The
+ * ARP_WAIT_ENTRY for one neighbour (then the oldest is dropped, as Linux does) and ARP_WAIT_ALL in all; then
+ * the neighbour for which most wait loses its oldest, so that silent ones leave room for the others. The
  * nodes hold pointers and are not linked through the packet: TCP's send queue may be linked there.
  *
  * RFC 826, 5227 (2.4: defence, at most one announcement in 10 s).
@@ -37,6 +38,7 @@ struct arp_wait {
 
 struct arp_table {
 	struct arp_entry *free, *stale_head, *stale_tail;
+	struct arp_entry *asked; /* list of INCOMPLETE ones */
 	struct arp_wait *wait_free;
 	uint32_t hash_mask;
 	bool probing; /* the addresses are not claimed yet: nothing to defend */
@@ -119,12 +121,35 @@ static void stale_unlink(struct arp_table *t, struct arp_entry *e)
 		t->stale_tail = e->prev;
 }
 
+static void asked_link(struct arp_table *t, struct arp_entry *e)
+{
+	e->prev = NULL;
+	e->next = t->asked;
+	if (e->next)
+		e->next->prev = e;
+	t->asked = e;
+}
+
+static void asked_unlink(struct arp_table *t, struct arp_entry *e)
+{
+	if (e->prev)
+		e->prev->next = e->next;
+	else
+		t->asked = e->next;
+	if (e->next)
+		e->next->prev = e->prev;
+}
+
 static void set_state(struct stack *st, struct arp_entry *e, enum arp_state state)
 {
 	if (e->state == ARP_STALE)
 		stale_unlink(st->arp, e);
+	else if (e->state == ARP_INCOMPLETE)
+		asked_unlink(st->arp, e);
 	if (state == ARP_STALE)
 		stale_link(st->arp, e);
+	else if (state == ARP_INCOMPLETE)
+		asked_link(st->arp, e);
 	e->state = (uint8_t)state;
 	e->tries = 0;
 }
@@ -252,19 +277,24 @@ bool arp_use(struct stack *st, struct arp_entry *e)
 	return e->state >= ARP_REACHABLE;
 }
 
+/* The neighbour for which most packets wait. Only asked when all nodes are taken. */
+static struct arp_entry *longest_wait(const struct arp_table *t)
+{
+	struct arp_entry *most = t->asked;
+
+	for (struct arp_entry *e = most; e != NULL; e = e->next)
+		if (e->n_wait > most->n_wait)
+			most = e;
+	return most;
+}
+
 void arp_queue(struct stack *st, struct arp_entry *e, struct rte_mbuf *frame)
 {
 	struct arp_wait *w;
 
 	if (e->n_wait >= ARP_WAIT_ENTRY || st->arp->wait_free == NULL) {
-		struct rte_mbuf *oldest = wait_pop(st, e);
-
 		COUNT(st, arp_unresolved);
-		if (oldest == NULL) {
-			rte_pktmbuf_free(frame);
-			return;
-		}
-		rte_pktmbuf_free(oldest);
+		rte_pktmbuf_free(wait_pop(st, e->n_wait >= ARP_WAIT_ENTRY ? e : longest_wait(st->arp)));
 	}
 	w = st->arp->wait_free;
 	st->arp->wait_free = w->next;

@@ -42,7 +42,8 @@ struct arp_entry {
 	uint16_t n_wait;
 	struct arp_wait *wait_head, *wait_tail; /* packets waiting for the MAC address */
 	struct arp_entry *hash_next;
-	struct arp_entry *prev, *next; /* the list of STALE entries, or of free ones (next only) */
+	struct arp_entry *prev,
+		*next; /* the list of STALE or INCOMPLETE entries, or of free ones (next only) */
 	struct timer timer;
 };
 

@@ -92,6 +92,36 @@ Test(arp, queue_of_one_neighbour_is_bounded_and_drops_the_oldest)
 	}
 }
 
+/* Eight silent neighbours have all places; what is for a ninth takes one of theirs, and leaves when it
+ * answers. */
+Test(arp, silent_neighbours_leave_room_for_the_others)
+{
+	IP_KIT(k);
+	struct sock *so = ip_kit_udp(&k, "0.0.0.0", 1000);
+	struct endpoint to = ip_kit_endpoint(HOST, 7);
+
+	for (int i = 0; i < 8 * 64; i++) {
+		char addr[32];
+		struct endpoint silent;
+
+		snprintf(addr, sizeof(addr), "198.18.0.%d", 200 + i / 64);
+		silent = ip_kit_endpoint(addr, 7);
+		ip_kit_send(so, "x", 1, &silent);
+		if (i % 64 == 0)
+			ip_kit_expect_arp(&k, REQUEST, KIT_STACK, addr, NULL);
+	}
+	ip_kit_counter_is(&k, arp_unresolved, 0);
+	for (uint8_t i = 0; i < 20; i++)
+		ip_kit_send(so, &i, 1, &to);
+	ip_kit_counter_is(&k, arp_unresolved, 20);
+	ip_kit_expect_arp(&k, REQUEST, KIT_STACK, HOST, NULL);
+	ip_kit_rx_arp(&k, REPLY, mac_a, HOST, KIT_STACK, false);
+	for (uint8_t i = 0; i < 20; i++) {
+		ip_kit_expect(&k, SEG(.proto = IPPROTO_UDP, .len = 1));
+		cr_assert_eq(k.data[0], i);
+	}
+}
+
 Test(arp, reachable_ages_and_is_asked_again_by_unicast_while_used)
 {
 	IP_KIT(k);
