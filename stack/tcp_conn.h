@@ -79,8 +79,7 @@ enum tcp_conn_flag {
 	CONN_F_CWND_LIMITED = 1 << 19, /* the window held data back since the last ACK */
 	CONN_F_DSACK = 1 << 20,        /* conn->dsack is to be told with the next ACK */
 	CONN_F_WIN_PROBE = 1 << 21,    /* persist timer wants a probe in the next flush */
-	CONN_F_ACKED_HS = 1 << 22, /* SYN_RECV: the handshake's ACK came while the accept queue was full */
-	CONN_F_INQ = 1 << 23,      /* TCP_INQ */
+	CONN_F_INQ = 1 << 23,          /* TCP_INQ */
 	CONN_F_QUICK_FORCED = 1 << 24, /* TCP_QUICKACK set by the program */
 	CONN_F_NOREUSE = 1 << 25,      /* counted in its port's noreuse */
 	CONN_F_ORPHANED = 1 << 26,     /* closed by the program; counted in the table's orphans */
@@ -273,6 +272,9 @@ _Static_assert(sizeof(struct tcp_conn) <= 1024, "an idle connection costs at mos
 #define TCP_MSS_MIN        48
 /* Bookkeeping bytes charged per queued buffer, so that tiny segments cannot pin the pool. */
 #define TCP_MBUF_CHARGE 128
+/* At least this is charged for a buffer in the send queue, half of what it takes: about Linux's truesize of a
+ * tiny segment. */
+#define TCP_MBUF_LEAST 1152
 
 static inline struct tcp_conn *tcp_conn_of(struct sock *so)
 {
@@ -331,7 +333,13 @@ static inline time_ns tcp_heard_at(const struct tcp_conn *c)
 
 static inline uint32_t tcp_sndq_mem(const struct tcp_conn *c)
 {
-	return c->sndq.bytes + c->sndq.count * TCP_MBUF_CHARGE;
+	return RTE_MAX(c->sndq.bytes + c->sndq.count * TCP_MBUF_CHARGE, c->sndq.count * TCP_MBUF_LEAST);
+}
+
+/* What one more buffer with up to `len` bytes may add to that. */
+static inline uint32_t tcp_mbuf_charge(uint32_t len)
+{
+	return RTE_MAX(len + TCP_MBUF_CHARGE, (uint32_t)TCP_MBUF_LEAST);
 }
 
 /* TCP_NOTSENT_LOWAT: enough waits in the queue already. */

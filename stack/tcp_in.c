@@ -102,6 +102,8 @@ static void grow_sndbuf(struct tcp_conn *c)
 {
 	uint64_t want = 2ULL * c->cc.cwnd + c->cc.cwnd / 2, most = c->so.stack->cfg.tcp_wmem[2];
 
+	if (unlikely(c->mss + TCP_MBUF_CHARGE < TCP_MBUF_LEAST))
+		want = want * TCP_MBUF_LEAST / (c->mss + TCP_MBUF_CHARGE);
 	if (want > most)
 		want = most;
 	if (want > c->so.sndbuf_bytes && !c->so.sndbuf_locked)

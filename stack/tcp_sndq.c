@@ -149,7 +149,7 @@ size_t tcp_sndq_write(struct tcp_conn *c, struct tcp_iov_cursor *cur, size_t byt
 			c->flags |= CONN_F_NOSPACE;
 			break;
 		}
-		n = RTE_MIN(n, (c->so.sndbuf_bytes - tcp_sndq_mem(c)) / (room + TCP_MBUF_CHARGE) + 1);
+		n = RTE_MIN(n, (c->so.sndbuf_bytes - tcp_sndq_mem(c)) / tcp_mbuf_charge(room) + 1);
 		if (!tcp_sndq_may_take(c, n) || rte_pktmbuf_alloc_bulk(st->cfg.pool, ms, n) != 0) {
 			tcp_sndq_starve(c);
 			break;

@@ -320,7 +320,7 @@ ssize_t tcp_sock_tx_alloc(struct sock *so, size_t bytes, struct rte_mbuf **list)
 		return err;
 	n = (bytes + room - 1) / room;
 	if (tcp_snd_has_room(c))
-		n = RTE_MIN(n, (size_t)((so->sndbuf_bytes - used) / (room + TCP_MBUF_CHARGE) + 1));
+		n = RTE_MIN(n, (size_t)((so->sndbuf_bytes - used) / tcp_mbuf_charge(room) + 1));
 	else
 		n = 0;
 	if (n == 0) {

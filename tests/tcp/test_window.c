@@ -256,6 +256,29 @@ Test(tcp_window, segments_below_the_unit_of_the_scale_do_not_keep_the_window_ope
 	tcp_kit_drop_tx(&k);
 }
 
+/* Each of them goes out in a buffer of its own, and is held until it is acknowledged: the buffers count. */
+Test(tcp_window, single_bytes_do_not_hold_more_memory_than_so_sndbuf_lets_others)
+{
+	KIT(k);
+	unsigned n = 0;
+	tcp_kit_established(&k, .mss = 1000);
+	tcp_kit_set(&k, IPPROTO_TCP, TCP_NODELAY, 1);
+	tcp_kit_set(&k, SOL_SOCKET, SO_SNDBUF, 16384);
+	int sndbuf = tcp_kit_get(&k, SOL_SOCKET, SO_SNDBUF);
+	cr_assert_eq(sndbuf, 32768);
+	while (n < 2000 && tcp_kit_app_send(&k, 1, 0) == 1) {
+		tcp_kit_poll(&k);
+		n++;
+	}
+	cr_assert_leq(n * 2304, 2 * (unsigned)sndbuf + 2304, "%u buffers", n);
+	cr_assert_geq(n, 20, "Linux takes some 25");
+	cr_assert_eq(tcp_kit_events(k.so) & EPOLLOUT, 0);
+	cr_assert_eq(tcp_kit_tx_count(&k), n);
+	tcp_kit_drop_tx(&k);
+	tcp_kit_rx(&k, SEG(.ack = n, .flags = "A"));
+	cr_assert(tcp_kit_events(k.so) & EPOLLOUT);
+}
+
 /* RFC 9293, 3.8.6.2.1 (3): half of the largest window seen is worth a segment at once. */
 Test(tcp_window, peer_whose_window_is_smaller_than_a_segment_is_fed_without_waiting)
 {
