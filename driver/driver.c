@@ -281,15 +281,18 @@ unsigned driver_counters(struct driver_port *port, struct driver_counter *to)
 	for (unsigned q = 0; q < port->dev.caps.queues; q++) {
 		c.rx_nombuf += port->shared->q[q].rx_nombuf;
 		c.rx_udp_gso += port->shared->q[q].rx_udp_gso;
+		c.rx_other_vlan += port->shared->q[q].rx_other_vlan;
+		c.rx_packets += port->shared->q[q].rx_packets;
+		c.rx_bytes += port->shared->q[q].rx_bytes;
 		c.tx_prepare_bad += port->shared->q[q].tx_prepare_bad;
 		c.tx_packets += port->shared->q[q].tx_packets;
 		c.tx_bytes += port->shared->q[q].tx_bytes;
 		c.tx_refused += port->shared->q[q].tx_refused;
 	}
-	to[n++] = (struct driver_counter){"rx_packets", s.ipackets};
-	to[n++] = (struct driver_counter){"rx_bytes", s.ibytes};
+	to[n++] = (struct driver_counter){"rx_packets", s.ipackets + c.rx_packets};
+	to[n++] = (struct driver_counter){"rx_bytes", s.ibytes + c.rx_bytes};
 	to[n++] = (struct driver_counter){"rx_missed", s.imissed};
-	to[n++] = (struct driver_counter){"rx_errors", s.ierrors};
+	to[n++] = (struct driver_counter){"rx_errors", s.ierrors + c.rx_other_vlan};
 	to[n++] = (struct driver_counter){"rx_nombuf", s.rx_nombuf + c.rx_nombuf};
 	to[n++] = (struct driver_counter){"rx_udp_gso_dropped", c.rx_udp_gso};
 	to[n++] = (struct driver_counter){"tx_packets", s.opackets + c.tx_packets};
@@ -312,8 +315,4 @@ size_t driver_stats(struct driver_port *port, char *buf, size_t len)
 void driver_mbufs(const struct driver_port *port, struct driver_mbufs *m)
 {
 	*m = (struct driver_mbufs){.total = port->pool->size, .free = rte_mempool_avail_count(port->pool)};
-	if (port->jumbo_pool != NULL) {
-		m->jumbo_total = port->jumbo_pool->size;
-		m->jumbo_free = rte_mempool_avail_count(port->jumbo_pool);
-	}
 }

@@ -103,7 +103,6 @@ size_t driver_stats(struct driver_port *port, char *buf, size_t len);
 /* Packet buffers in all, and those not in use: neither in the stack nor with the device. */
 struct driver_mbufs {
 	uint32_t total, free;
-	uint32_t jumbo_total, jumbo_free; /* 64 KB each, for receiving from a kernel that has joined frames */
 };
 void driver_mbufs(const struct driver_port *port, struct driver_mbufs *m);
 

@@ -61,7 +61,10 @@ struct port_shared {
 		_Atomic uint32_t busy; /* a burst is under way: guard.c */
 		uint64_t rx_nombuf;    /* no buffer to copy a received frame to */
 		uint64_t rx_udp_gso; /* UDP datagrams that the kernel had joined: where to cut them is lost */
-		uint64_t tx_prepare_bad; /* frames the PMD refused to send */
+		uint64_t tx_prepare_bad;       /* frames the PMD refused to send */
+		uint64_t rx_other_vlan;        /* tagged for a VLAN, which is not ours */
+		uint64_t rx_packets, rx_bytes; /* packet_rx.c */
+		uint32_t rx_at;                /* packet_rx.c: the ring's frame that comes next */
 		uint64_t tx_packets, tx_bytes,
 			tx_refused; /* packet_tx.c: sent; lost on an interface that is down */
 	} __rte_cache_aligned q[DRIVER_QUEUES_MAX];
@@ -74,7 +77,7 @@ struct driver_port {
 	struct driver_config cfg;
 	struct rte_eth_dev_info info;
 	struct rte_mempool *pool;
-	struct rte_mempool *jumbo_pool; /* the PMD receives into this one; NULL: into pool */
+	struct rte_mempool *jumbo_pool; /* af_packet: named to the PMD, which receives nothing; else NULL */
 	uint16_t jumbo_frames; /* af_packet: frames of the ring when each holds 64 KB; 0: MTU-sized */
 	struct port_shared *shared;
 	uint16_t room; /* data room of the pool's mbufs, headroom included */
@@ -179,6 +182,14 @@ void packet_ring_end(void);
 int packet_tx_open(struct driver_port *port, char *err, size_t err_len);
 void packet_tx_close(struct driver_port *port);
 bool packet_tx_owns(const struct driver_port *port, int fd);
+struct packet_ring {
+	uint8_t *map; /* at the same address in all processes of the family */
+	uint32_t frames, frame_bytes;
+};
+const struct packet_ring *packet_ring(uint16_t q);
+
+/* packet_rx.c */
+uint16_t packet_rx_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
 uint16_t packet_tx_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
 
 /* peer_wait.c: around the opening of the link; the end turns its result into -EINTR or -ETIMEDOUT, with a

@@ -7,6 +7,7 @@
  * - No TX ring: it would take as much memory as the RX ring, for nothing.
  * - No MAP_LOCKED: a ring's pages cannot be swapped anyhow, and RLIMIT_MEMLOCK of an ordinary user is 8 MB.
  * - No fanout of a single socket, whose frames the kernel would hash for nothing.
+ * - Where the RX rings are is kept for packet_rx.c, which receives in the PMD's place.
  * - Frames that leave the interface are ignored: they are our own, sent by another socket.
  *
  * A PMD opened as dpdk:net_af_packet... is left alone.
@@ -27,10 +28,19 @@ int driver_packet_setsockopt(int fd, int level, int name, const void *value, soc
 void *driver_packet_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off);
 
 static unsigned queues; /* of the link that is being opened; 0: not ours */
+static struct tpacket_req asked;
+static struct packet_ring rings[DRIVER_QUEUES_MAX];
+static unsigned n_rings;
 
 void packet_ring_begin(const struct driver_port *port)
 {
 	queues = port->link.kind == LINK_AF_PACKET ? RTE_MAX(port->cfg.queues, 1u) : 0;
+	n_rings = 0;
+}
+
+const struct packet_ring *packet_ring(uint16_t q)
+{
+	return &rings[q];
 }
 
 void packet_ring_end(void)
@@ -68,6 +78,7 @@ int driver_packet_setsockopt(int fd, int level, int name, const void *value, soc
 		return join_fanout(fd, value, len);
 	case PACKET_RX_RING:
 		(void)ignore_outgoing(fd); /* Linux 4.20; what comes in spite of it has another's address */
+		memcpy(&asked, value, RTE_MIN((size_t)len, sizeof(asked)));
 		break;
 	}
 	return setsockopt(fd, level, name, value, len);
@@ -89,5 +100,7 @@ void *driver_packet_mmap(void *addr, size_t len, int prot, int flags, int fd, of
 		errno = why;
 		return MAP_FAILED;
 	}
+	if (n_rings < DRIVER_QUEUES_MAX)
+		rings[n_rings++] = (struct packet_ring){p, asked.tp_frame_nr, asked.tp_frame_size};
 	return p;
 }

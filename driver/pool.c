@@ -36,8 +36,7 @@ uint16_t pool_room(uint16_t mtu)
 	return room > UINT16_MAX ? UINT16_MAX : (uint16_t)room;
 }
 
-#define JUMBO_ROOM    (JUMBO_FRAME - 32 + RTE_PKTMBUF_HEADROOM) /* 32: what the PMD subtracts for its header */
-#define JUMBO_BUFFERS 96                                        /* per queue: a burst and the cache */
+#define JUMBO_ROOM (JUMBO_FRAME - 32 + RTE_PKTMBUF_HEADROOM) /* 32: what the PMD subtracts for its header */
 
 struct shape {
 	const char *name;
@@ -56,11 +55,11 @@ static struct shape main_shape(const struct driver_config *cfg, uint16_t room)
 			      .touch = true};
 }
 
-static struct shape jumbo_shape(const struct driver_config *cfg)
+/* net_af_packet wants a pool whose buffers hold a frame of its ring, and then takes none: packet_rx.c does.
+ */
+static struct shape jumbo_shape(void)
 {
-	uint32_t queues = cfg->queues == 0 ? 1 : cfg->queues;
-	return (struct shape){
-		.name = "shunt_jumbo", .n = queues * JUMBO_BUFFERS, .cache = 32, .room = JUMBO_ROOM};
+	return (struct shape){.name = "shunt_jumbo", .n = 1, .room = JUMBO_ROOM};
 }
 
 static uint32_t elt_bytes(const struct shape *s)
@@ -78,7 +77,7 @@ static size_t shape_bytes(const struct shape *s)
 
 size_t pool_bytes(const struct driver_config *cfg, uint16_t room, bool jumbo)
 {
-	struct shape main = main_shape(cfg, room), big = jumbo_shape(cfg);
+	struct shape main = main_shape(cfg, room), big = jumbo_shape();
 	return shape_bytes(&main) + (jumbo ? shape_bytes(&big) : 0) + PORT_MEM_BYTES;
 }
 
@@ -136,7 +135,7 @@ static struct rte_mempool *make(const struct shape *s)
 
 int pool_make(struct driver_port *port, char *err, size_t err_len)
 {
-	struct shape main = main_shape(&port->cfg, port->room), big = jumbo_shape(&port->cfg);
+	struct shape main = main_shape(&port->cfg, port->room), big = jumbo_shape();
 
 	port->shared = rte_zmalloc("shunt_port", sizeof(*port->shared), RTE_CACHE_LINE_SIZE);
 	port->pool = make(&main);

@@ -112,10 +112,6 @@ static void put_driver(tel *d)
 	put(in, "total", m.total);
 	put(in, "free", m.free);
 	put(in, "in_use", m.total - m.free);
-	if (m.jumbo_total) {
-		put(in, "jumbo_total", m.jumbo_total);
-		put(in, "jumbo_in_use", m.jumbo_total - m.jumbo_free);
-	}
 }
 
 /* The number in params, or -1 when there is none. */

@@ -235,14 +235,12 @@ class Lab:
         def left():
             now = self.counters(p)
             used = now["mbufs"]["in_use"] - before["mbufs"]["in_use"]
-            jumbo = now["mbufs"].get("jumbo_in_use", 0) - before["mbufs"].get("jumbo_in_use", 0)
             return {k: v for k, v in {
                 "connections": now["sockets"]["tcp_connections"] - before["sockets"]["tcp_connections"],
                 "orphans": now["sockets"]["tcp_orphans"],
                 "UDP sockets": now["sockets"]["udp_sockets"] - before["sockets"]["udp_sockets"],
                 "buffers held": now["tables"]["held_mbufs"] - before["tables"]["held_mbufs"],
-                "buffers": max(used - spare_mbufs, 0),
-                "jumbo buffers": max(jumbo, 0)}.items() if v > 0}
+                "buffers": max(used - spare_mbufs, 0)}.items() if v > 0}
         try:
             until(lambda: not left(), seconds, "everything to be given back")
         except Failure as e:
