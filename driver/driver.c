@@ -288,6 +288,9 @@ unsigned driver_counters(struct driver_port *port, struct driver_counter *to)
 		c.tx_packets += port->shared->q[q].tx_packets;
 		c.tx_bytes += port->shared->q[q].tx_bytes;
 		c.tx_refused += port->shared->q[q].tx_refused;
+		c.rx_joined += port->shared->q[q].rx_joined;
+		c.tx_segments += port->shared->q[q].tx_segments;
+		c.tx_nombuf += port->shared->q[q].tx_nombuf;
 	}
 	to[n++] = (struct driver_counter){"rx_packets", s.ipackets + c.rx_packets};
 	to[n++] = (struct driver_counter){"rx_bytes", s.ibytes + c.rx_bytes};
@@ -295,9 +298,12 @@ unsigned driver_counters(struct driver_port *port, struct driver_counter *to)
 	to[n++] = (struct driver_counter){"rx_errors", s.ierrors + c.rx_other_vlan};
 	to[n++] = (struct driver_counter){"rx_nombuf", s.rx_nombuf + c.rx_nombuf};
 	to[n++] = (struct driver_counter){"rx_udp_gso_dropped", c.rx_udp_gso};
+	to[n++] = (struct driver_counter){"rx_gro_joined", c.rx_joined};
 	to[n++] = (struct driver_counter){"tx_packets", s.opackets + c.tx_packets};
 	to[n++] = (struct driver_counter){"tx_bytes", s.obytes + c.tx_bytes};
 	to[n++] = (struct driver_counter){"tx_errors", s.oerrors + c.tx_prepare_bad + c.tx_refused};
+	to[n++] = (struct driver_counter){"tx_gso_segments", c.tx_segments};
+	to[n++] = (struct driver_counter){"tx_gso_nombuf", c.tx_nombuf};
 	return n;
 }
 

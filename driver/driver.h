@@ -35,8 +35,9 @@ struct driver_config {
 	uint16_t mbuf_priv_bytes;  /* private area of each buffer (stack/pkt.h) */
 	enum driver_hugepages hugepages;
 	bool offload_csum, offload_tso, offload_lro; /* false: not used although the port has it */
-	const char *eal_args;                        /* more EAL arguments, space separated; NULL: none */
-	int log_level;                               /* RTE_LOG_*: what DPDK may print on stderr */
+	bool soft_gro, soft_gso; /* in software where the port does not join or segment TCP */
+	const char *eal_args;    /* more EAL arguments, space separated; NULL: none */
+	int log_level;           /* RTE_LOG_*: what DPDK may print on stderr */
 	/*
 	 * A virtio_user server waits for its first peer, with the caller's signal mask: at most so long (0:
 	 * for ever), saying so once by waiting() if it takes longer than a second. After each signal handler

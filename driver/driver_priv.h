@@ -66,7 +66,11 @@ struct port_shared {
 		uint64_t rx_packets, rx_bytes; /* packet_rx.c */
 		uint32_t rx_at;                /* packet_rx.c: the ring's frame that comes next */
 		uint64_t tx_packets, tx_bytes,
-			tx_refused; /* packet_tx.c: sent; lost on an interface that is down */
+			tx_refused;   /* packet_tx.c: sent; lost on an interface that is down */
+		uint64_t rx_joined;   /* gro.c: frames that became part of another */
+		uint64_t tx_segments; /* gso.c: frames cut from super segments */
+		uint64_t tx_nombuf;   /* gso.c: no buffer to cut into; tried again */
+		uint16_t tx_cut;      /* gso.c: segments of the next frame that have left already */
 	} __rte_cache_aligned q[DRIVER_QUEUES_MAX];
 };
 
@@ -87,6 +91,7 @@ struct driver_port {
 	bool guarded; /* bursts go through guard_enter() */
 	pid_t owner;  /* the process with DPDK's threads */
 	uint64_t connect_at_ms;
+	bool gro, gso;                    /* gro.c, gso.c stand in for the device */
 	bool tx_prepare;                  /* the PMD wants to look at packets before it sends them */
 	int packet_fd[DRIVER_QUEUES_MAX]; /* af_packet: packet_tx.c sends through them; else -1 */
 	int sleep_fd[DRIVER_QUEUES_MAX];
@@ -177,11 +182,6 @@ void guard_leave(struct driver_port *port, uint16_t q);
 /* packet_ring.c: around the opening of the PMD's device */
 void packet_ring_begin(const struct driver_port *port);
 void packet_ring_end(void);
-
-/* packet_tx.c */
-int packet_tx_open(struct driver_port *port, char *err, size_t err_len);
-void packet_tx_close(struct driver_port *port);
-bool packet_tx_owns(const struct driver_port *port, int fd);
 struct packet_ring {
 	uint8_t *map; /* at the same address in all processes of the family */
 	uint32_t frames, frame_bytes;
@@ -190,7 +190,27 @@ const struct packet_ring *packet_ring(uint16_t q);
 
 /* packet_rx.c */
 uint16_t packet_rx_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
+
+/* packet_tx.c */
+int packet_tx_open(struct driver_port *port, char *err, size_t err_len);
+void packet_tx_close(struct driver_port *port);
+bool packet_tx_owns(const struct driver_port *port, int fd);
 uint16_t packet_tx_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
+
+/* gro.c: joins what it can of a burst of at most 64 frames, in place; returns how many there are now */
+uint16_t gro_join(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
+
+/*
+ * gso.c. A super segment of the stack has at most 64 buffers of at most a segment each, so it
+ * makes no more segments than that, and one. gso_cut() returns how many, or -ENOMEM (nothing is left behind),
+ * -EINVAL: never. The burst has the contract of netdev_ops.tx_burst, and so has `send`, which gets no
+ * super segments.
+ */
+#define GSO_SEGS_MAX 80u
+typedef uint16_t gso_sender(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n);
+int gso_cut(struct driver_port *port, struct rte_mbuf *super, struct rte_mbuf **segs, uint16_t max);
+uint16_t gso_burst(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n,
+		   gso_sender *send);
 
 /* peer_wait.c: around the opening of the link; the end turns its result into -EINTR or -ETIMEDOUT, with a
  * line in err, where waiting was the cause */

@@ -37,6 +37,11 @@ static uint64_t choose_packet_tx(struct driver_port *port)
 	return 0;
 }
 
+static bool memif_zero_copy(const struct driver_port *port)
+{
+	return port->link.kind == LINK_MEMIF && strstr(port->link.vdev_args, "zero-copy=yes") != NULL;
+}
+
 static uint64_t choose_tx(struct driver_port *port)
 {
 	struct netdev_caps *c = &port->dev.caps;
@@ -47,17 +52,25 @@ static uint64_t choose_tx(struct driver_port *port)
 		if (port->cfg.offload_tso && (use & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0 && use != 0)
 			use |= have & RTE_ETH_TX_OFFLOAD_TCP_TSO;
 	}
+	/* DPDK 22.11: sends two buffers of a chain at most, and a full ring costs it a reference */
+	if (memif_zero_copy(port))
+		use &= ~RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	c->tx_multi_seg = (use & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
 	c->tx_ip_csum = (use & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
 	c->tx_tcp_csum = (use & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0;
 	c->tx_udp_csum = (use & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0;
 	c->tso = (use & RTE_ETH_TX_OFFLOAD_TCP_TSO) != 0 && c->tx_multi_seg;
-	if (c->tso) {
+	if (!c->tso && c->tx_multi_seg && port->cfg.soft_gso)
+		port->gso = c->tso = true;
+	if (port->gso) {
+		c->tso_max_bytes = TSO_BYTES_MAX;
+		c->tso_max_segs = 64;
+	} else if (c->tso) {
 		uint16_t segs = port->info.tx_desc_lim.nb_seg_max;
 		c->tso_max_bytes = TSO_BYTES_MAX;
 		c->tso_max_segs = segs == 0 || segs > 64 ? 64 : segs;
 	}
-	port->tx_prepare = c->tx_tcp_csum || c->tso;
+	port->tx_prepare = c->tx_tcp_csum;
 	return use;
 }
 
@@ -87,7 +100,7 @@ static bool tx_is_sync(const struct driver_port *port)
 	case LINK_VHOST:
 		return true;
 	case LINK_MEMIF:
-		return strstr(port->link.vdev_args, "zero-copy=yes") == NULL;
+		return !memif_zero_copy(port);
 	default:
 		return false;
 	}
@@ -104,6 +117,10 @@ void offload_choose(struct driver_port *port, struct rte_eth_conf *conf)
 		conf->rxmode.max_lro_pkt_size = RTE_MIN(LRO_BYTES_MAX, port->info.max_lro_pkt_size);
 	c->rx_csum_partial = port->link.kind == LINK_AF_PACKET || port->link.kind == LINK_AF_XDP;
 	c->csum_unneeded = port->link.kind == LINK_MEMIF && port->cfg.offload_csum;
+	/* net_af_packet's ring takes what the kernel joined or never cut; what came in parts is joined here
+	 */
+	port->gro = port->cfg.soft_gro && (!c->lro || port->link.kind == LINK_AF_PACKET);
+	c->lro |= port->gro;
 	c->tx_sync = tx_is_sync(port);
 	c->peer_is_kernel = port->link.kind <= LINK_AF_XDP;
 }
@@ -133,8 +150,10 @@ bool offload_peer_known(struct driver_port *port)
 	int vid = offload_vhost_id(port);
 	if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features) != 0)
 		return false;
-	c->tso = (features >> VIRTIO_NET_F_GUEST_TSO4 & 1) != 0;
+	bool device = (features >> VIRTIO_NET_F_GUEST_TSO4 & 1) != 0;
+	port->gso = !device && port->cfg.soft_gso;
+	c->tso = device || port->gso;
 	c->tso_max_bytes = c->tso ? TSO_BYTES_MAX : 0;
 	c->tso_max_segs = c->tso ? 64 : 0;
-	return c->tso;
+	return device;
 }

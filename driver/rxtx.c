@@ -40,7 +40,7 @@ static uint16_t rx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts,
 		n = rte_eth_rx_burst(port->id, q, pkts, n);
 	if (unlikely(port->capture_fd >= 0) && n > 0)
 		capture_frames(port, pkts, n, false);
-	return n;
+	return port->gro && n > 1 ? gro_join(port, q, pkts, n) : n;
 }
 
 /*
@@ -56,9 +56,8 @@ static uint16_t prepare(struct driver_port *port, uint16_t q, struct rte_mbuf **
 	return 0;
 }
 
-static uint16_t tx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
+static uint16_t send_frames(struct driver_port *port, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct driver_port *port = port_of(dev);
 	if (port->tx_prepare && n > 0) {
 		n = prepare(port, q, pkts, n);
 		if (unlikely(n == 0)) {
@@ -77,6 +76,13 @@ static uint16_t tx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts,
 	n = rte_eth_tx_burst(port->id, q, pkts, n);
 	guard_leave(port, q);
 	return n;
+}
+
+static uint16_t tx_burst(struct netdev *dev, uint16_t q, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct driver_port *port = port_of(dev);
+
+	return port->gso ? gso_burst(port, q, pkts, n, send_frames) : send_frames(port, q, pkts, n);
 }
 
 static bool link_up(struct netdev *dev)

@@ -85,6 +85,8 @@ static int open_driver(struct start *s)
 		.offload_csum = cfg->checksum,
 		.offload_tso = cfg->tso,
 		.offload_lro = cfg->lro,
+		.soft_gro = cfg->gro,
+		.soft_gso = cfg->gso,
 		.eal_args = cfg->eal_args[0] ? cfg->eal_args : NULL,
 		.peer_wait_s = cfg->peer_wait,
 		.waiting = say_waiting,

@@ -542,6 +542,15 @@ static void fragment(struct stack *st, struct ip_path *path, struct rte_mbuf *m,
 	rte_pktmbuf_free(m);
 }
 
+/* The first of as many identifications as there will be packets: a super segment is cut behind us. */
+static uint16_t take_ids(struct stack *st, const struct rte_mbuf *m)
+{
+	uint16_t first = st->ip_id;
+
+	st->ip_id += m->ol_flags & RTE_MBUF_F_TX_TCP_SEG ? (uint16_t)(m->pkt_len / m->tso_segsz + 1) : 1;
+	return first;
+}
+
 void ip4_output(struct stack *st, struct ip_path *path, struct rte_mbuf *m, uint8_t proto, uint8_t l4_hdr_len)
 {
 	bool fits = m->pkt_len + IP4_HDR <= path->mtu || m->ol_flags & RTE_MBUF_F_TX_TCP_SEG || path->local;
@@ -557,5 +566,5 @@ void ip4_output(struct stack *st, struct ip_path *path, struct rte_mbuf *m, uint
 	else if (path->dont_fragment)
 		emit(st, path, m, proto, RTE_IPV4_HDR_DF_FLAG, 0);
 	else
-		emit(st, path, m, proto, 0, htons(st->ip_id++));
+		emit(st, path, m, proto, 0, htons(take_ids(st, m)));
 }

@@ -35,7 +35,7 @@ struct netdev_caps {
 	bool tx_tcp_csum;  /* RTE_MBUF_F_TX_TCP_CKSUM (with the pseudo-header sum in the field) */
 	bool tx_udp_csum;  /* RTE_MBUF_F_TX_UDP_CKSUM */
 	bool tx_multi_seg; /* chains may be transmitted */
-	bool tso;          /* RTE_MBUF_F_TX_TCP_SEG with tso_segsz; implies tx_tcp_csum and tx_multi_seg */
+	bool tso; /* RTE_MBUF_F_TX_TCP_SEG with tso_segsz, its checksums included; implies tx_multi_seg */
 	uint32_t tso_max_bytes; /* largest TCP payload of one TSO packet; 0 without TSO */
 	uint16_t tso_max_segs;  /* longest chain one TSO packet may have; 0 without TSO */
 	bool rx_csum; /* RX ol_flags say GOOD or BAD, or NONE (both bits: not computed because it never

@@ -365,6 +365,13 @@ Test(ip4, offload_requests_follow_dpdk)
 	tcp = (const struct rte_tcp_hdr *)(ip + 1);
 	cr_assert_eq(tcp->cksum, rte_ipv4_phdr_cksum(ip, m->ol_flags), "without the length");
 	cr_assert_eq(ip->hdr_checksum, 0);
+	uint16_t id = rte_be_to_cpu_16(ip->packet_id);
+	rte_pktmbuf_free(m);
+
+	ip4_output(k.st, &path, tcp_packet(&k, 100, 100), IPPROTO_TCP, 20);
+	m = ip_kit_take_mbuf(&k);
+	ip = rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, 14);
+	cr_assert_geq((uint16_t)(rte_be_to_cpu_16(ip->packet_id) - id), 4, "the four segments have one each");
 	rte_pktmbuf_free(m);
 }
 
