@@ -16,6 +16,13 @@
 
 #define SLOT_MASK (TIMER_SLOTS - 1)
 
+/*
+ * A slot of this level is 268 ms wide, of higher ones 17 s and more, and may hold a timer of every connection
+ * there is (keep-alive): it is placed anew in parts.
+ */
+#define PARTS_LEVEL 2
+#define PART        256
+
 void timer_wheel_init(struct timer_wheel *w, time_ns now)
 {
 	memset(w, 0, sizeof *w);
@@ -109,10 +116,35 @@ static uint64_t slot_start(const struct timer_wheel *w, unsigned level, unsigned
 	return ((digits & ~(uint64_t)SLOT_MASK) | slot) << shift;
 }
 
+/* Places anew some of what a slot of a high level held. */
+static void move_part(struct timer_wheel *w, unsigned most)
+{
+	for (; w->moving && most > 0; most--) {
+		struct timer *t = w->moving;
+
+		w->moving = t->next;
+		if (t->next)
+			t->next->pprev = &w->moving;
+		place(w, t);
+	}
+}
+
+static void begin_move(struct timer_wheel *w, unsigned level, unsigned slot)
+{
+	w->moving = take_slot(w, level, slot);
+	w->moving->pprev = &w->moving;
+	move_part(w, PART);
+}
+
 /* Places a slot's timers anew; the due ones, once at level 0 (for the order), on the expired list. */
 static void sort_slot(struct timer_wheel *w, unsigned level, unsigned slot, time_ns now)
 {
 	struct timer *next;
+
+	if (level >= PARTS_LEVEL) {
+		begin_move(w, level, slot);
+		return;
+	}
 	for (struct timer *t = take_slot(w, level, slot); t; t = next) {
 		next = t->next;
 		if (level > 0 || t->due > now) {
@@ -146,7 +178,7 @@ static unsigned lowest_level(const struct timer_wheel *w)
  * Turns the wheel until some timers have expired or `now` is reached; in the second case w->earliest is
  * renewed: exact when the next timer is in this turn of level 0, else the start of its slot.
  */
-static void collect(struct timer_wheel *w, time_ns now)
+static void turn(struct timer_wheel *w, time_ns now)
 {
 	uint64_t target = now >> TIMER_TICK_SHIFT;
 
@@ -159,6 +191,8 @@ static void collect(struct timer_wheel *w, time_ns now)
 		}
 		unsigned slot = (unsigned)__builtin_ctzll(w->occupied[level]);
 		uint64_t start = slot_start(w, level, slot);
+		if (level >= PARTS_LEVEL && w->moving)
+			return; /* one such slot after the other */
 		if (level > 0 && start > target) {
 			w->tick = target;
 			w->earliest = start << TIMER_TICK_SHIFT;
@@ -174,12 +208,22 @@ static void collect(struct timer_wheel *w, time_ns now)
 	}
 }
 
+static void collect(struct timer_wheel *w, time_ns now)
+{
+	move_part(w, PART);
+	turn(w, now);
+	if (w->moving)
+		w->earliest = 0; /* come again soon */
+}
+
 struct timer *timer_wheel_first(struct timer_wheel *w, unsigned most)
 {
 	struct timer *first = NULL, *next;
 
 	if (w->expired)
 		return w->expired;
+	if (w->moving)
+		return NULL;
 	while (!first) {
 		unsigned level = lowest_level(w);
 		if (level == TIMER_LEVELS)

@@ -33,6 +33,7 @@ struct timer_wheel {
 	time_ns earliest;      /* no timer is due before */
 	uint32_t pending;      /* timers in the wheel */
 	struct timer *expired; /* found due, not popped yet */
+	struct timer *moving;  /* of a slot of a high level, not placed anew yet */
 	uint64_t occupied[TIMER_LEVELS];
 	struct timer *slots[TIMER_LEVELS][TIMER_SLOTS];
 };
@@ -62,7 +63,11 @@ time_ns timer_wheel_next(const struct timer_wheel *w);
  */
 struct timer *timer_wheel_first(struct timer_wheel *w, unsigned most);
 
-/* Moves the wheel to `now` and takes one timer with due <= now off it, NULL when there is none left. */
+/*
+ * Moves the wheel to `now` and takes one timer with due <= now off it, NULL when there is none left. When
+ * very many timers that were set long ago come near at once, it looks at a part of them and gives NULL before
+ * all are looked at; timer_wheel_next() is in the past until then.
+ */
 struct timer *timer_wheel_pop(struct timer_wheel *w, time_ns now);
 
 #endif

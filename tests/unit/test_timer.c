@@ -283,3 +283,53 @@ Test(timer, following_next_reaches_any_deadline_in_few_steps)
 		cr_assert_eq(timer_wheel_pop(&w, due), &t);
 	}
 }
+
+/* A timer of each of many connections, set long ago for about the same time: no call looks at all of them. */
+Test(timer, many_far_timers_come_near_in_parts)
+{
+	enum { N = 20000 };
+	static struct timer t[N];
+	static bool fired[N];
+	struct timer_wheel w;
+	time_ns start = 7200 * NS_PER_SEC, now = start;
+	unsigned n_fired = 0, calls = 0;
+
+	timer_wheel_init(&w, 0);
+	srand(1);
+	for (unsigned i = 0; i < N; i++)
+		timer_set(&w, &t[i], start + (time_ns)rand() % NS_PER_SEC);
+	now = timer_wheel_next(&w);
+	while (!w.moving) {
+		cr_assert_null(timer_wheel_pop(&w, now));
+		if (!w.moving)
+			now = timer_wheel_next(&w);
+	}
+	cr_assert_leq(timer_wheel_next(&w), now, "nobody may sleep now");
+	cr_assert_null(timer_wheel_first(&w, 16));
+	/* What happens to a timer meanwhile */
+	timer_cancel(&w, &t[0]);
+	timer_cancel(&w, &t[N - 1]);
+	timer_set(&w, &t[1], now + 1);
+	timer_set(&w, &t[2], start + 2 * NS_PER_SEC);
+	for (; w.moving; calls++)
+		for (struct timer *e; (e = timer_wheel_pop(&w, now)) != NULL; n_fired++) {
+			cr_assert_leq(e->due, now);
+			fired[e - t] = true;
+		}
+	cr_assert_geq(calls, N / 256 - 2);
+	while (timer_wheel_next(&w) != TIME_NEVER) {
+		struct timer *e;
+
+		now = timer_wheel_next(&w) > now ? timer_wheel_next(&w) : now;
+		while ((e = timer_wheel_pop(&w, now)) != NULL) {
+			cr_assert_not(fired[e - t]);
+			cr_assert_leq(e->due, now);
+			cr_assert_lt(now - e->due, 65536);
+			fired[e - t] = true;
+			n_fired++;
+		}
+	}
+	cr_assert_eq(n_fired, N - 2);
+	cr_assert_not(fired[0]);
+	cr_assert_not(fired[N - 1]);
+}
