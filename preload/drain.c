@@ -97,6 +97,8 @@ void member_exit(void)
 	helper_stop();
 	for (int fd = 0, max = file_max_fd(); fd <= max; fd++)
 		file_uninstall(fd);
+	member_end_threads();
+	member_reap_before_exit();
 	for (unsigned i = 0; i < inst_count(); i++) {
 		inst_lock(inst_get(i));
 		inst_flush(inst_get(i));

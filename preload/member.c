@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "domain.h"
+#include "epoll_set.h"
 #include "helper.h"
 #include "libc.h"
 #include "member.h"
@@ -242,21 +243,86 @@ void member_exec_failed(void)
 	before_exec.files = NULL;
 }
 
-static void reap_one(struct member *m, time_ns now)
+static bool take_bit(struct slot_set *s, unsigned slot)
+{
+	uint64_t bit = 1ULL << slot % 64;
+
+	return (atomic_load_explicit(&s->w[slot / 64], memory_order_relaxed) & bit) &&
+	       (atomic_fetch_and(&s->w[slot / 64], ~bit) & bit);
+}
+
+/*
+ * A thread that sleeps has a reference to each file that it waits for, which shows by its bit among the
+ * sleepers. One that was killed asleep, as most are, would keep the connection open for ever. (One that was
+ * killed while awake in a call still does.)
+ */
+static void drop_sleepers_references(unsigned slot)
+{
+	struct file *files = (struct file *)domain->files.base;
+	struct epoll_set *sets = (struct epoll_set *)domain->sets.base;
+
+	for (uint32_t i = 0; i < domain->sets.fresh; i++)
+		if (take_bit(&sets[i].sleepers, slot))
+			file_put(sets[i].file);
+	for (uint32_t i = 0; i < domain->files.fresh; i++)
+		if (take_bit(&files[i].sleepers, slot))
+			file_put(&files[i]);
+}
+
+static void reap_slots(int pid)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (atomic_load_explicit(&slot_at(i)->pid, memory_order_relaxed) == pid)
+			drop_sleepers_references(i);
+	slot_reap(pid);
+}
+
+void member_end_threads(void)
+{
+	unsigned mine = slot_mine();
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		if (i == mine || atomic_load_explicit(&slot_at(i)->pid, memory_order_relaxed) != self_pid ||
+		    !slot_sleep_for_ever(i))
+			continue;
+		for (unsigned k = 0; k < inst_count(); k++) {
+			uint32_t driver = i + 1;
+
+			atomic_compare_exchange_strong(&inst_get(k)->driver_slot, &driver, 0);
+		}
+		drop_sleepers_references(i);
+	}
+}
+
+/* Is there somebody else, alive as far as one can tell? */
+static bool reap_one(struct member *m, time_ns now)
 {
 	int pid = atomic_load(&m->pid);
 
 	if (pid == MEMBER_FREE || pid == MEMBER_REAPED || pid == self_pid)
-		return;
+		return false;
 	if (pid == MEMBER_UNBORN ? now < atomic_load(&m->unborn_at) + UNBORN_MAX_NS : !process_is_dead(pid))
-		return;
+		return true;
 	if (!atomic_compare_exchange_strong(&m->pid, &pid, MEMBER_REAPED))
-		return;
+		return false;
 	if (pid > 0) {
-		slot_reap(pid);
+		reap_slots(pid);
 		telemetry_left(pid);
 	}
 	member_release(m);
+	return false;
+}
+
+void member_reap_before_exit(void)
+{
+	int saved = errno;
+
+	if (atomic_load_explicit(&domain->n_members, memory_order_relaxed) < 2)
+		return;
+	for (unsigned i = 0; i < domain->n_members_max; i++)
+		if (reap_one(&domain->members[i], inst_clock()))
+			break;
+	errno = saved;
 }
 
 bool member_leave(void)

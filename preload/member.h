@@ -55,10 +55,22 @@ void member_exec_failed(void);
  */
 void member_exit(void);
 
+/*
+ * For member_exit(), after helper_stop(): what other threads sleep for is let go of, and they do not wake up
+ * any more. A connection must not stay open because somebody was in a recv(2) of it.
+ */
+void member_end_threads(void);
+
 /* For member_exit(): gives up this process's membership and all references it still has. */
 bool member_leave(void);
 
 /* Looks for killed members at most once a second and cleans up after them. */
 void member_reap(time_ns now);
+
+/*
+ * For member_exit(): cleans up after killed members, unless somebody is alive who will do it. Their
+ * references would keep connections open, and the device's driver among them would look as if it still drove.
+ */
+void member_reap_before_exit(void);
 
 #endif

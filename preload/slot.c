@@ -101,6 +101,16 @@ void slot_reap(int pid)
 	}
 }
 
+bool slot_sleep_for_ever(unsigned slot)
+{
+	uint32_t state = atomic_load(&domain->slots[slot].state);
+
+	while (state == SLOT_SLEEPING || state == SLOT_WOKEN)
+		if (atomic_compare_exchange_weak(&domain->slots[slot].state, &state, SLOT_TAKEN))
+			return true;
+	return false;
+}
+
 bool slot_wake(unsigned slot)
 {
 	uint32_t sleeping = SLOT_SLEEPING;
@@ -176,9 +186,11 @@ void slot_sleep_begin(unsigned slot)
 
 void slot_sleep_end(unsigned slot, bool readable)
 {
-	bool woken = atomic_exchange(&domain->slots[slot].state, SLOT_AWAKE) == SLOT_WOKEN;
+	uint32_t state = atomic_exchange(&domain->slots[slot].state, SLOT_AWAKE);
 
-	if (woken || readable) {
+	while (state == SLOT_TAKEN)
+		real_syscall(SYS_ppoll, 0, 0, 0, 0, 0, 0);
+	if (state == SLOT_WOKEN || readable) {
 		uint64_t count;
 		int saved = errno;
 

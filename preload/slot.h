@@ -12,7 +12,7 @@
  * a system call while the sleeper is awake.
  *
  * Whoever may have to be woken is named by bits in a slot_set. A stale bit costs a spurious wake-up, nothing
- * more, so a killed process leaves nothing behind that needs repair.
+ * more; but as long as it stands the sleeper has a reference to the file, which member.c drops for the dead.
  */
 #ifndef PRELOAD_SLOT_H
 #define PRELOAD_SLOT_H
@@ -24,7 +24,8 @@
 #define SLOTS_MAX 256
 #define SLOT_NONE SLOTS_MAX
 
-enum slot_state { SLOT_AWAKE, SLOT_SLEEPING, SLOT_WOKEN };
+/* TAKEN: its process ends, and the sleeper, whose references were dropped, does not come back. */
+enum slot_state { SLOT_AWAKE, SLOT_SLEEPING, SLOT_WOKEN, SLOT_TAKEN };
 
 struct slot {
 	_Atomic uint32_t state; /* enum slot_state */
@@ -51,6 +52,9 @@ void slot_forget(void);
 
 /* A killed process's slots are free again. */
 void slot_reap(int pid);
+
+/* For the end of this process: makes a sleeping thread of it stay asleep. False when it is awake. */
+bool slot_sleep_for_ever(unsigned slot);
 
 static inline void slot_set_add(struct slot_set *s, unsigned slot)
 {

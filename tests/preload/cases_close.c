@@ -2,6 +2,8 @@
 /*
  * cases_close.c - every way a connection ends, as both sides see it
  */
+#include <pthread.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "diff.h"
@@ -281,6 +283,46 @@ CASE(exit, much_unsent_data_is_delivered)
 	pattern(buf, sizeof(buf), 27, 0);
 	R(send(fd, buf, sizeof(buf), 0));
 	peer_drain_after_exit(p, 27);
+}
+
+/* Who looked after the device for everybody is dead, and nobody had the time to notice. */
+CASE(exit, driver_was_killed_just_now)
+{
+	int p, fd = tcp_pair(&p);
+	static char buf[180000];
+	pid_t pid;
+
+	NEED(set_int(fd, SOL_SOCKET, SO_SNDBUF, 4 << 20) == 0);
+	set_nonblock(fd);
+	pattern(buf, sizeof(buf), 28, 0);
+	pid = fork();
+	if (pid == 0) {
+		struct pollfd pf = {.fd = fd, .events = POLLIN};
+
+		poll(&pf, 1, -1);
+		_exit(0);
+	}
+	usleep(200000); /* long enough for our helper to rely on the child */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	R(send(fd, buf, sizeof(buf), 0));
+	peer_drain_after_exit(p, 28);
+}
+
+static void *blocks_in_recv(void *arg)
+{
+	recv(*(int *)arg, &(char){0}, 1, 0);
+	return NULL;
+}
+
+CASE(exit, while_a_thread_is_in_recv)
+{
+	int p, fd = tcp_pair(&p);
+	pthread_t t;
+
+	NEED(pthread_create(&t, NULL, blocks_in_recv, &fd) == 0);
+	usleep(100000);
+	peer_drain_after_exit(p, 0);
 }
 
 CASE(exit, quick_exit_delivers_too)

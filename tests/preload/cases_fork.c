@@ -332,6 +332,37 @@ CASE(fork, killed_child_connection_is_closed)
 	peer_say_recv(p, 1);
 }
 
+/* Killed in the middle of calls, which hold the connection while they last. */
+CASE(fork, killed_in_calls_connection_is_closed)
+{
+	int p, fd = tcp_pair(&p), ep = epoll_create1(0);
+	struct epoll_event ev = {.events = EPOLLIN};
+	struct pollfd pf = {.fd = fd, .events = POLLIN};
+	pid_t pid[3];
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+	for (int i = 0; i < 3; i++) {
+		pid[i] = fork();
+		if (pid[i] == 0) {
+			if (i == 0)
+				recv(fd, &(char){0}, 1, 0);
+			else if (i == 1)
+				poll(&pf, 1, -1);
+			else
+				epoll_wait(ep, &ev, 1, -1);
+			_exit(0);
+		}
+	}
+	usleep(100000);
+	for (int i = 0; i < 3; i++) {
+		kill(pid[i], SIGKILL);
+		reap(pid[i]);
+	}
+	close(ep);
+	close(fd);
+	peer_say_recv(p, 1);
+}
+
 CASE(fork, vfork_and_exec)
 {
 	int p, fd = tcp_pair(&p);
