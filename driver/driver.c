@@ -133,6 +133,8 @@ static int open_link(struct driver_port *port, char *err, size_t err_len)
 		guard_start(port);
 		ret = port_start(port, mtu, err, err_len);
 	}
+	if (ret == 0)
+		eal_join_maps();
 	if (ret == 0 && spec->kind == LINK_TAP && cfg->kernel_addr != NULL) {
 		ret = ifconf_set_addr(spec->target, cfg->kernel_addr);
 		if (ret == 0)

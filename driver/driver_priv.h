@@ -153,6 +153,9 @@ void eal_hugepages_unlock(int lock);
 const char *eal_last_error(void);
 void eal_clear_error(void);
 
+/* eal_maps.c: when all memory is there, before the first fork */
+void eal_join_maps(void);
+
 /* telemetry_dir.c: a folder for the telemetry socket; 0 or -errno */
 int telemetry_dir_make(char *dir, size_t len);
 
