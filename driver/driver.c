@@ -57,7 +57,8 @@ static int make_device(struct driver_port *port, char *err, size_t err_len)
 	const struct link_spec *spec = &port->link;
 	int ret = 0;
 
-	eal_clear_error();
+	if (spec->kind != LINK_PCI) /* EAL has looked for that one */
+		eal_clear_error();
 #ifdef DRIVER_HAS_AF_XDP
 	libxdp_set_print(NULL); /* they chatter on the program's stderr */
 	libbpf_set_print(NULL);
@@ -162,7 +163,7 @@ int driver_open(const struct driver_config *cfg, struct driver_port **out, char 
 	port->dev.ops = &driver_netdev_ops;
 	port->id = RTE_MAX_ETHPORTS;
 	port->owner = getpid();
-	port->capture_fd = -1;
+	port->capture_fd = port->link.held_fd = -1;
 	for (unsigned q = 0; q < DRIVER_QUEUES_MAX; q++)
 		port->packet_fd[q] = -1;
 	thread_save(&thread);
@@ -264,6 +265,8 @@ void driver_close(struct driver_port *port)
 			rte_vdev_uninit(port->link.vdev_name);
 	}
 	packet_tx_close(port);
+	if (port->link.held_fd >= 0)
+		close(port->link.held_fd);
 	thread_restore(&thread);
 	guard_stop();
 	rte_mempool_free(port->pool);

@@ -40,6 +40,9 @@ struct link_spec {
 	char target[256];     /* interface name, socket path, PCI address or devargs */
 	char more[256];       /* further devargs of the user, verbatim, without the leading comma */
 	bool server;          /* memif, vhost, virtio_user: we make the socket */
+	bool physical;        /* pci: the device takes physical addresses: no IOMMU */
+	bool uio;             /* pci: no interrupts but a line shared with other devices */
+	int held_fd;          /* pci: keeps other programs away; -1: nothing does, or nothing must */
 	char vdev_name[64];   /* "net_tap0" */
 	char vdev_args[1024]; /* "iface=shunt0,…" */
 };
@@ -92,6 +95,7 @@ struct driver_port {
 	pid_t owner;  /* the process with DPDK's threads */
 	uint64_t connect_at_ms;
 	bool gro, gso;                    /* gro.c, gso.c stand in for the device */
+	bool interrupts;                  /* the port was configured with RX interrupts */
 	bool tx_prepare;                  /* the PMD wants to look at packets before it sends them */
 	int packet_fd[DRIVER_QUEUES_MAX]; /* af_packet: packet_tx.c sends through them; else -1 */
 	int sleep_fd[DRIVER_QUEUES_MAX];
@@ -127,6 +131,12 @@ int link_check(const struct driver_config *cfg, struct link_spec *spec, char *er
 void link_devargs(const struct driver_port *port, struct link_spec *spec, uint16_t mtu);
 uint16_t link_jumbo_frames(const struct link_spec *spec);
 uint16_t link_mtu(const struct driver_config *cfg, const struct link_spec *spec);
+
+/* pci.c: a PCI address in full ("0000:03:00.0", 13 bytes); can the device be had (fills spec) */
+bool pci_parse(const char *text, char *bdf, size_t len);
+int pci_check(struct link_spec *spec, char *err, size_t err_len);
+/* Does VFIO deliver the running device's interrupts as MSI-X? */
+bool pci_has_vectors(const char *bdf);
 
 /* ifconf.c: the kernel's side of interfaces; 0 or -errno */
 int ifconf_get(const char *name, struct ifinfo *info);

@@ -155,12 +155,24 @@ static bool hugepages_may_do(const struct driver_config *cfg)
 	return cfg->hugepages != DRIVER_HUGE_OFF && hugepages_free() > 0;
 }
 
-static int choose_hugepages(const struct driver_config *cfg, size_t mem_bytes, char *err, size_t err_len)
+static int choose_hugepages(const struct driver_config *cfg, const struct link_spec *spec, size_t mem_bytes,
+			    char *err, size_t err_len)
 {
 	size_t have = cfg->hugepages == DRIVER_HUGE_OFF ? 0 : hugepages_free();
 
 	eal.hugepages = have >= mem_bytes + HUGE_SPARE && hugepages_reservable(mem_bytes + HUGE_SPARE);
-	if (eal.hugepages || cfg->hugepages != DRIVER_HUGE_ON)
+	if (eal.hugepages)
+		return 0;
+	if (spec->physical) {
+		driver_say(err, err_len,
+			   "without an IOMMU PCI device %s needs %zu MB of hugepages%s: write %zu to "
+			   "/proc/sys/vm/nr_hugepages, or enable the IOMMU and bind it to vfio-pci",
+			   spec->target, (mem_bytes + HUGE_SPARE) >> 20,
+			   cfg->hugepages == DRIVER_HUGE_OFF ? ", and hugepages=off" : "",
+			   ((mem_bytes + HUGE_SPARE) >> 21) + 1);
+		return -ENOMEM;
+	}
+	if (cfg->hugepages != DRIVER_HUGE_ON)
 		return 0;
 	driver_say(err, err_len,
 		   "hugepages=on needs %zu MB of free hugepages, there are %zu MB: write %zu to "
@@ -209,7 +221,7 @@ static void args_build(struct args *a, const struct driver_config *cfg, const st
 	arg(a, "shunt");
 	arg(a, "--lcores=0@%d", cpu < 0 ? 0 : cpu);
 	arg(a, "--file-prefix=shunt-%d", (int)getpid());
-	arg(a, "--iova-mode=va");
+	arg(a, "--iova-mode=%s", spec->physical ? "pa" : "va");
 	arg(a, "--no-telemetry");
 	arg(a, "--no-shconf");
 	if (cfg->log_level >
@@ -225,7 +237,7 @@ static void args_build(struct args *a, const struct driver_config *cfg, const st
 	}
 	if (spec->kind == LINK_PCI) {
 		arg(a, "-a");
-		arg(a, "%s", spec->target);
+		arg(a, "%s%s%s", spec->target, spec->more[0] != '\0' ? "," : "", spec->more);
 	} else if (spec->kind != LINK_DEVARGS || strncmp(spec->target, "net_", 4) == 0) {
 		arg(a, "--no-pci");
 	}
@@ -271,7 +283,7 @@ int eal_start(const struct driver_config *cfg, const struct link_spec *spec, siz
 		return -EMFILE;
 	}
 	int lock = hugepages_may_do(cfg) ? eal_hugepages_lock() : -1;
-	int ret = choose_hugepages(cfg, mem_bytes, err, err_len);
+	int ret = choose_hugepages(cfg, spec, mem_bytes, err, err_len);
 	if (!eal.hugepages) {
 		eal_hugepages_unlock(lock);
 		lock = -1;

@@ -126,14 +126,6 @@ static int parse_options(char *options, struct link_spec *spec, char *err, size_
 	return 0;
 }
 
-static bool bdf_valid(const char *text)
-{
-	unsigned domain, bus, dev, fn;
-	char rest;
-	return sscanf(text, "%x:%x:%x.%u%c", &domain, &bus, &dev, &fn, &rest) == 4 ||
-	       sscanf(text, "%x:%x.%u%c", &bus, &dev, &fn, &rest) == 3;
-}
-
 static int parse_target(struct link_spec *spec, char *err, size_t err_len)
 {
 	if (spec->kind == LINK_TAP && spec->target[0] == '\0')
@@ -156,12 +148,23 @@ static int parse_target(struct link_spec *spec, char *err, size_t err_len)
 			   spec->target, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 		return -EINVAL;
 	}
-	if (spec->kind == LINK_PCI && !bdf_valid(spec->target)) {
+	char bdf[16];
+	if (spec->kind == LINK_PCI && !pci_parse(spec->target, bdf, sizeof(bdf))) {
 		driver_say(err, err_len, "'%s' is no PCI address: use pci:0000:03:00.0 (see lspci -D)",
 			   spec->target);
 		return -EINVAL;
 	}
+	if (spec->kind == LINK_PCI)
+		strcpy(spec->target, bdf);
 	return 0;
+}
+
+/* "dpdk:0000:03:00.0,key=value": as pci:, so that the same is looked at. */
+static bool names_pci(const char *devargs)
+{
+	char first[32], bdf[16];
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(devargs, ","), devargs);
+	return pci_parse(first, bdf, sizeof(bdf));
 }
 
 int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_len)
@@ -169,6 +172,7 @@ int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_l
 	char copy[sizeof(spec->target) + sizeof(spec->more) + 32];
 
 	memset(spec, 0, sizeof(*spec));
+	spec->held_fd = -1;
 	if (text == NULL || text[0] == '\0' || strlen(text) >= sizeof(copy)) {
 		driver_say(err, err_len, "no usable link: use one of %s", ALL_FORMS);
 		return -EINVAL;
@@ -180,6 +184,8 @@ int link_parse(const char *text, struct link_spec *spec, char *err, size_t err_l
 		*target++ = '\0';
 
 	int kind = kind_find(copy);
+	if (kind == LINK_DEVARGS && target != NULL && names_pci(target))
+		kind = LINK_PCI;
 	if (kind == LINK_DEVARGS || comma == NULL)
 		comma = NULL;
 	else
@@ -342,31 +348,6 @@ static int check_socket(const struct link_spec *spec, char *err, size_t err_len)
 	return 0;
 }
 
-static int check_pci(const struct link_spec *spec, char *err, size_t err_len)
-{
-	char path[320], driver[320];
-	bool domain = strchr(spec->target, ':') != strrchr(spec->target, ':');
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s%s", domain ? "" : "0000:", spec->target);
-	if (access(path, F_OK) != 0) {
-		driver_say(err, err_len, "no such PCI device: %s (see lspci -D)", spec->target);
-		return -ENODEV;
-	}
-	strcat(path, "/driver");
-	ssize_t n = readlink(path, driver, sizeof(driver) - 1);
-	const char *name = n > 0 ? (driver[n] = '\0', basename(driver)) : "none";
-	static const char *const good[] = {"vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core",
-					   "mlx4_core"};
-	for (unsigned i = 0; i < RTE_DIM(good); i++)
-		if (strcmp(name, good[i]) == 0)
-			return 0;
-	driver_say(err, err_len,
-		   "PCI device %s is held by kernel driver '%s': bind it to vfio-pci "
-		   "(dpdk-devbind.py -b vfio-pci %s)",
-		   spec->target, name, spec->target);
-	return -EBUSY;
-}
-
 int link_check(const struct driver_config *cfg, struct link_spec *spec, char *err, size_t err_len)
 {
 	(void)cfg;
@@ -381,7 +362,7 @@ int link_check(const struct driver_config *cfg, struct link_spec *spec, char *er
 	case LINK_VIRTIO_USER:
 		return check_socket(spec, err, err_len);
 	case LINK_PCI:
-		return check_pci(spec, err, err_len);
+		return pci_check(spec, err, err_len);
 	case LINK_DEVARGS:
 		return 0;
 	}

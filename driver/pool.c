@@ -93,13 +93,16 @@ static int populate(struct rte_mempool *mp, const struct shape *s)
 	size_t chunk, align;
 	char name[RTE_MEMZONE_NAMESIZE];
 	ssize_t bytes = rte_mempool_ops_calc_mem_size(mp, s->n, 0, &chunk, &align);
-	unsigned flags = rte_eal_iova_mode() == RTE_IOVA_PA ? RTE_MEMZONE_IOVA_CONTIG : 0;
 
 	if (bytes < 0)
 		return (int)bytes;
+	if (rte_eal_iova_mode() == RTE_IOVA_PA) { /* page by page: so many are never in one physical piece */
+		int all = rte_mempool_populate_default(mp);
+		return all == (int)s->n ? 0 : all < 0 ? all : -ENOMEM;
+	}
 	snprintf(name, sizeof(name), "%s_mem", s->name);
 	const struct rte_memzone *mz =
-		rte_memzone_reserve_aligned(name, (size_t)bytes, SOCKET_ID_ANY, flags, align);
+		rte_memzone_reserve_aligned(name, (size_t)bytes, SOCKET_ID_ANY, 0, align);
 	if (mz == NULL)
 		return -rte_errno;
 	uintptr_t from = RTE_ALIGN_FLOOR(mz->addr_64, 4096),

@@ -55,14 +55,28 @@ static int setup_queues(struct driver_port *port, uint16_t queues)
 	return ret;
 }
 
-static bool may_interrupt(enum link_kind kind)
+/*
+ * Not from net_e1000_em: what raised the interrupt stays set until a register is read, which the PMD does
+ * not, so that each arming raises it again.
+ */
+static bool may_interrupt(const struct driver_port *port)
 {
-	return kind == LINK_VHOST || kind == LINK_VIRTIO_USER || kind == LINK_PCI || kind == LINK_DEVARGS;
+	switch (port->link.kind) {
+	case LINK_PCI:
+		return !port->link.uio && port->info.driver_name != NULL &&
+		       strcmp(port->info.driver_name, "net_e1000_em") != 0;
+	case LINK_VHOST:
+	case LINK_VIRTIO_USER:
+	case LINK_DEVARGS:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static int configure(struct driver_port *port, uint16_t queues)
 {
-	struct rte_eth_conf conf = {.intr_conf.rxq = may_interrupt(port->link.kind)};
+	struct rte_eth_conf conf = {.intr_conf.rxq = port->interrupts};
 	uint64_t rss =
 		port->info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
 
@@ -71,12 +85,7 @@ static int configure(struct driver_port *port, uint16_t queues)
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = rss;
 	}
-	int ret = rte_eth_dev_configure(port->id, queues, queues, &conf);
-	if (ret != 0 && conf.intr_conf.rxq) {
-		conf.intr_conf.rxq = 0;
-		ret = rte_eth_dev_configure(port->id, queues, queues, &conf);
-	}
-	return ret;
+	return rte_eth_dev_configure(port->id, queues, queues, &conf);
 }
 
 static bool mac_is_zero(const uint8_t mac[6])
@@ -208,21 +217,33 @@ static void wait_for_link(struct driver_port *port)
 	}
 }
 
+static int try_start(struct driver_port *port, uint16_t queues, uint16_t mtu, char *err, size_t err_len)
+{
+	int ret = configure(port, queues);
+	if (ret == 0)
+		ret = choose_mtu(port, mtu, err, err_len);
+	if (ret == 0)
+		ret = setup_queues(port, queues);
+	if (ret == 0)
+		ret = rte_eth_dev_start(port->id);
+	return ret;
+}
+
 int port_start(struct driver_port *port, uint16_t mtu, char *err, size_t err_len)
 {
 	int ret = rte_eth_dev_info_get(port->id, &port->info);
 	uint16_t queues = ret == 0 ? pick_queues(port) : 0;
 
+	port->interrupts = ret == 0 && may_interrupt(port);
 	if (ret == 0)
-		ret = configure(port, queues);
-	if (ret == 0)
-		ret = choose_mtu(port, mtu, err, err_len);
+		ret = try_start(port, queues, mtu, err, err_len);
+	/* Whether the PMD has RX interrupts on this device and bus shows at the latest when it starts. */
+	if (ret != 0 && err[0] == '\0' && port->interrupts) {
+		port->interrupts = false;
+		ret = try_start(port, queues, mtu, err, err_len);
+	}
 	if (ret == -EINVAL && err[0] != '\0')
 		return ret;
-	if (ret == 0)
-		ret = setup_queues(port, queues);
-	if (ret == 0)
-		ret = rte_eth_dev_start(port->id);
 	port->running = ret == 0;
 	if (ret != 0 && port->link.kind == LINK_MEMIF && !port->link.server)
 		ret = 0; /* the server is not there yet */

@@ -141,13 +141,20 @@ static void find_sources(struct driver_port *port, const struct fd_set_snapshot 
 	port->dev.caps.rx_sleep = found == port->dev.caps.queues;
 }
 
+/*
+ * Of a PCI device only interrupts by message with a vector for each queue are used. A single line stays
+ * raised until its cause is read away, which PMDs leave to their own thread: each arming would raise it
+ * again, until the kernel, seeing that nobody cares, turns it off for all devices that share it.
+ */
 static void find_interrupts(struct driver_port *port)
 {
-	bool all = true;
-	for (uint16_t q = 0; q < port->dev.caps.queues; q++) {
+	bool all = port->interrupts && (port->link.kind != LINK_PCI || pci_has_vectors(port->link.target));
+
+	for (uint16_t q = 0; all && q < port->dev.caps.queues; q++) {
 		port->sleep_fd[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, q);
-		all = all && port->sleep_fd[q] >= 0 && rte_eth_dev_rx_intr_enable(port->id, q) == 0;
-		rte_eth_dev_rx_intr_disable(port->id, q);
+		all = port->sleep_fd[q] >= 0 && rte_eth_dev_rx_intr_enable(port->id, q) == 0;
+		if (all)
+			rte_eth_dev_rx_intr_disable(port->id, q);
 	}
 	port->dev.caps.rx_sleep = all;
 }

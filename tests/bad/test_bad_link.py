@@ -262,6 +262,31 @@ def test_hostile_frames(lab):
     check_equal(lab.stop(p), 0)
 
 
+@links("tap")
+def test_oversized_frames(lab):
+    """Longer than the MTU, as from a peer with another one: taken when they fit a buffer, else dropped and counted."""
+    p = redis(lab)
+    idle = lab.counters(p)
+    s = lab.connect(PORT)
+    ping(s)
+    lab.pair.peer.run("ip", "link", "set", "tap0", "mtu", "9000")
+    show = lab.pair.peer.run("ip", "-o", "link", "show", "tap0", stdout=-1, text=True).stdout
+    neigh = lab.pair.peer.run("ip", "neigh", "show", lib.OWN_ADDR, stdout=-1, text=True).stdout
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    raw.bind(("tap0", 0))
+    ethernet = mac_of(neigh.split("lladdr ")[1].split()[0]) + mac_of(show.split("link/ether ")[1].split()[0]) + b"\x08\0"
+    fit, too_long = (1501, 1600, 2000), (2100, 4000, 8999, 9000)
+    for size in fit + too_long:
+        for _ in range(10):
+            raw.send(ethernet + ip(17, udp(53, b"z" * (size - 28))))
+        ping(s)
+    until(lambda: lab.counters(p)["port"]["rx_errors"] - idle["port"]["rx_errors"] == 10 * len(too_long), 10, "rx_errors to count them")
+    until(lambda: lab.count(p, idle["stack"])["udp_rx_no_port"] == 10 * len(fit), 10, "the others to be taken")
+    check_equal(cli(lab, "ping"), "PONG")
+    s.close()
+    lab.check_no_leak(p, idle)
+
+
 # ---- everything full ----
 
 SLEEPY = """

@@ -57,6 +57,50 @@ def test_no_such_device(lab):
     check_fallback(lab, ["0000:99:00.0"], link="pci:0000:99:00.0")
 
 
+# As sysfs shows it: devices with this class and these links. Only the program sees them.
+FAKE_PCI = """
+mount -t tmpfs none /sys/bus/pci && mkdir -p /sys/bus/pci/devices && cd /sys/bus/pci/devices || exit 9
+add() { mkdir -p $1 drivers/$3 groups/7 && echo $2 >$1/class && [ -z "$3" ] || ln -s ../drivers/$3 $1/driver; }
+add 0000:00:05.0 0x020000 e1000
+add 0000:00:06.0 0x020000
+add 0000:00:07.0 0x010802 nvme
+add 0000:00:08.0 0x020000 vfio-pci
+add 0000:00:09.0 0x020000 vfio-pci; ln -s ../groups/shunt-none 0000:00:09.0/iommu_group
+add 0000:00:0a.0 0x020000 uio_pci_generic
+cd / && exec "$@"
+"""
+
+
+@links("af_packet")
+def test_pci_device_that_cannot_be_had(lab):
+    need_programs("unshare", "mount")
+    if not os.path.isdir("/sys/bus/pci"):
+        raise lib.Skipped("this machine has no PCI")
+    for bdf, words in (("0000:00:05.0", "PCI device 0000:00:05.0 is bound to e1000; bind it to vfio-pci: "
+                                        "dpdk-devbind.py -b vfio-pci 0000:00:05.0"),
+                       ("00:05.0", "PCI device 0000:00:05.0 is bound to e1000"),
+                       ("00:06.0", "0000:00:06.0 has no driver: bind it to vfio-pci"),
+                       ("00:07.0", "0000:00:07.0 is no network device"),
+                       ("00:08.0", "0000:00:08.0 has no IOMMU group: enable the IOMMU"),
+                       ("00:09.0", "/dev/vfio/shunt-none of PCI device 0000:00:09.0 cannot be opened"),
+                       ("00:0a.0", "of PCI device 0000:00:0a.0 cannot be opened"),
+                       ("00:0b.0", "no such PCI device: 0000:00:0b.0")):
+        for link in ("pci:", "dpdk:"):
+            full = lab.argv(["/usr/bin/python3", "-c", LISTENER], keys={"link": link + bdf})
+            at = full.index("env")
+            r = lab.finish(full[:at] + ["unshare", "-m", "--propagation", "private", "sh", "-c", FAKE_PCI, "sh", *full[at:]], 20,
+                           True, None)
+            err = r.stderr.decode()
+            check(words in err and len(err.splitlines()) == 1, "no word of", words, "in:", err)
+            check_equal(r.stdout, b"listening\n")
+
+
+@links("af_packet")
+def test_no_pci_address(lab):
+    for bdf in ("somewhere", "0000:00:05", "00:20.0", "00:05.8", "0000:00:05.0:1", "-1:00.0", "0x0:00:05.0", " 00:05.0"):
+        check_fallback(lab, ["is no PCI address: use pci:0000:03:00.0"], link="pci:" + bdf)
+
+
 @links("af_packet")
 def test_bad_link_words(lab):
     for link in ("", "bogus:v1", "tap:name-much-too-long-for-an-interface", "memif:"):

@@ -51,8 +51,16 @@ Test(driver_links, every_kind)
 	cr_assert_eq(parse("virtio_user:/tmp/s").kind, LINK_VIRTIO_USER);
 	cr_assert_eq(parse("pci:0000:03:00.0").kind, LINK_PCI);
 	cr_assert_str_eq(parse("pci:0000:03:00.0").target, "0000:03:00.0");
-	cr_assert_str_eq(parse("pci:03:00.1").target, "03:00.1");
+	cr_assert_str_eq(parse("pci:03:00.1").target, "0000:03:00.1");
 	cr_assert_str_eq(parse("dpdk:net_null0,size=64").target, "net_null0,size=64");
+}
+
+Test(driver_links, devargs_of_a_pci_device_are_a_pci_link)
+{
+	struct link_spec spec = parse("dpdk:03:00.0,txq_inline_mpw=0,rx_vec_en=1");
+	cr_assert_eq(spec.kind, LINK_PCI);
+	cr_assert_str_eq(spec.target, "0000:03:00.0");
+	cr_assert_str_eq(spec.more, "txq_inline_mpw=0,rx_vec_en=1");
 }
 
 Test(driver_links, roles)
@@ -87,6 +95,10 @@ Test(driver_links, mistakes_are_named)
 	expect_refused("af_packet:an-interface-name-too-long", "at most 15 characters");
 	expect_refused("af_packet:/dev/null", "cannot be an interface name");
 	expect_refused("pci:somewhere", "no PCI address");
+	expect_refused("pci:0000:03:20.0", "no PCI address");
+	expect_refused("pci:03:00.8", "no PCI address");
+	expect_refused("pci:03:00", "no PCI address");
+	expect_refused("pci:-3:00.0", "no PCI address");
 	expect_refused("memif:/tmp/s,srever", "'srever' is not understood");
 	expect_refused("tap:x,server", "'server' is not understood");
 }
