@@ -311,6 +311,7 @@ void config_to_stack(const struct config *cfg, struct stack_config *stack)
 	for (unsigned i = 0; i < stack->n_addrs; i++)
 		stack->addrs[i] = (struct stack_addr){cfg->addr.at[i].addr_be, cfg->addr.at[i].prefix_len};
 	stack->gateway = cfg->gw;
+	stack->loopback = cfg->loopback == CONFIG_LOOPBACK_STACK;
 	stack->max_tcp = cfg->max_tcp;
 	stack->max_udp = cfg->max_udp;
 	memcpy(stack->tcp_rmem, cfg->tcp_rmem, sizeof(stack->tcp_rmem));

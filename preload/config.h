@@ -21,6 +21,7 @@ struct stack_config;
 
 enum config_log { CONFIG_LOG_ERROR, CONFIG_LOG_WARN, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 enum config_fallback { CONFIG_FALLBACK_KERNEL, CONFIG_FALLBACK_OFF };
+enum config_loopback { CONFIG_LOOPBACK_KERNEL, CONFIG_LOOPBACK_STACK };
 enum config_hugepages { CONFIG_HUGEPAGES_AUTO, CONFIG_HUGEPAGES_ON, CONFIG_HUGEPAGES_OFF };
 
 /* Later ones win; values of the same source add up for ADDRS. */

@@ -31,7 +31,11 @@ const char *reason_of_addr(const struct config *cfg, uint32_t addr_be, char *buf
 
 	inet_ntop(AF_INET, &addr_be, addr, sizeof(addr));
 	if (ntohl(addr_be) >> 24 == 127)
-		snprintf(buf, len, "%s is loopback", addr);
+		snprintf(buf, len,
+			 cfg->loopback == CONFIG_LOOPBACK_STACK
+				 ? "%s is loopback, which the stack carries within the program"
+				 : "%s is loopback",
+			 addr);
 	else if (ntohl(addr_be) >> 28 >= 0xe)
 		snprintf(buf, len, "%s is multicast or broadcast", addr);
 	else if (is_own(cfg, addr_be))

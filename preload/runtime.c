@@ -420,19 +420,41 @@ static bool on_link(const struct config *cfg, be32 addr)
 	return false;
 }
 
-bool runtime_routes_to(const struct ip_addr *dst)
+bool runtime_shares_loopback(const struct ip_addr *addr)
+{
+	return ip_addr_is_v4(addr) && ntohl(ip_addr_to_v4(addr)) >> 24 == IN_LOOPBACKNET &&
+	       config_get()->loopback == CONFIG_LOOPBACK_STACK && runtime_wanted();
+}
+
+static bool family_listens_at(const struct endpoint *to, int type)
+{
+	bool found = false;
+
+	for (unsigned i = 0; domain_running() && i < domain->n_insts && !found; i++) {
+		struct inst *in = inst_get(i);
+
+		inst_lock(in);
+		found = sock_listens_at(in->stack, type, to);
+		inst_unlock(in);
+	}
+	return found;
+}
+
+bool runtime_routes_to(const struct endpoint *dst, int type)
 {
 	const struct config *cfg = config_get();
 	uint32_t host;
 	be32 addr;
 
-	if (!ip_addr_is_v4(dst) || !runtime_wanted())
+	if (!ip_addr_is_v4(&dst->addr) || !runtime_wanted())
 		return false;
-	addr = ip_addr_to_v4(dst);
+	addr = ip_addr_to_v4(&dst->addr);
 	host = ntohl(addr);
-	if (!host || host >> 24 == 127 || host >> 28 >= 0xe) /* this host, loopback, multicast, broadcast */
+	if (!host || host >> 28 >= 0xe) /* this host, multicast, broadcast */
 		return false;
-	if (runtime_owns(dst) || is_tap_peer(cfg, addr))
+	if (host >> 24 == IN_LOOPBACKNET)
+		return runtime_shares_loopback(&dst->addr) && family_listens_at(dst, type);
+	if (runtime_owns(&dst->addr) || is_tap_peer(cfg, addr))
 		return true;
 	return (on_link(cfg, addr) || cfg->gw) && !kernel_owns(addr);
 }

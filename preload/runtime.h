@@ -32,10 +32,17 @@ bool runtime_wanted(void);
 /* After a failed start: must calls fail (fallback=off) instead of going on over the kernel? */
 bool runtime_fails_closed(void);
 
-/* Is it one of the stack's own addresses? */
+/* Is it one of the stack's own addresses? Loopback is not, whatever loopback= says. */
 bool runtime_owns(const struct ip_addr *addr);
 
-/* Does traffic to `dst` leave through the stack? Not so for loopback and for the kernel's own addresses. */
-bool runtime_routes_to(const struct ip_addr *dst);
+/* 127.0.0.0/8, where the stack serves it besides the kernel (loopback=stack). */
+bool runtime_shares_loopback(const struct ip_addr *addr);
+
+/*
+ * Does the stack carry what a socket of `type` sends to `dst`? Not so for the kernel's own addresses. What
+ * goes to loopback it carries only if a socket of this family waits for it: other programs listen there as
+ * well.
+ */
+bool runtime_routes_to(const struct endpoint *dst, int type);
 
 #endif

@@ -4,6 +4,7 @@
  *
  *     socket(2) ──► the kernel's, marked candidate
  *        │ bind(wildcard), listen, sendto(routed)   ──► DUAL:  stack and kernel under one number
+ *        │ bind(127.x) with loopback=stack          ──► DUAL
  *        │ bind(own address), connect(routed)       ──► STACK: the kernel socket is a placeholder
  *        └ anything else                            ──► the kernel's for good
  *

@@ -166,7 +166,7 @@ static int destination(struct file *f, const struct msghdr *msg, struct endpoint
 		return err;
 	if (addr->sa_family == AF_INET6 && f->so->family == AF_INET)
 		return -EAFNOSUPPORT;
-	*kernel = file_mode(f) == FILE_DUAL && !runtime_routes_to(&to->addr);
+	*kernel = file_mode(f) == FILE_DUAL && !runtime_routes_to(to, SOCK_DGRAM);
 	return 0;
 }
 

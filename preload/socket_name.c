@@ -13,6 +13,8 @@
 #include "runtime.h"
 #include "socket_priv.h"
 
+#define BIND_TRIES 32 /* ports, until one is found that stack and kernel have free */
+
 /* What bind() and connect() must know of a candidate. */
 struct candidate {
 	int fd, family, type;
@@ -83,15 +85,72 @@ static int adopt_bound(const struct candidate *c, const struct endpoint *local, 
 	return adopt_commit(&a, mode);
 }
 
-/* The kernel's socket is bound to the wildcard: binds the stack to the same port. */
-static int adopt_dual(const struct candidate *c)
+/* The kernel's socket is bound to `addr`, which both serve: binds the stack to the same port. */
+static int adopt_dual(const struct candidate *c, const struct ip_addr *addr)
 {
-	struct endpoint local = {.addr = ip_addr_any(), .port = kernel_port(c->fd)};
+	struct endpoint local = {.addr = *addr, .port = kernel_port(c->fd)};
 	int err = start_for(c->fd);
 
 	if (err)
 		return err < 0 ? err : 0;
 	return adopt_bound(c, &local, FILE_DUAL);
+}
+
+/* One port that both have free. -EADDRINUSE: the kernel's neighbours have the one that the stack took. */
+static int bind_both_once(const struct candidate *c, const struct endpoint *local)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct adoption a;
+	int err = adopt_begin(&a, c->fd, c->family, c->type);
+
+	if (err)
+		return err;
+	err = listen_group_bind(a.in, a.so, local);
+	if (!err) {
+		endpoint_to_sockaddr(&a.so->local, c->family, (struct sockaddr *)&ss, &len);
+		err = result_of(real_bind(c->fd, (struct sockaddr *)&ss, len));
+	}
+	if (err) {
+		adopt_abort(&a);
+		return err;
+	}
+	return adopt_commit(&a, FILE_DUAL);
+}
+
+/*
+ * bind(2) to an address that both serve. Any port: the stack chooses, since the kernel does not know the
+ * ports of its connections, while of a single port the kernel can be asked.
+ */
+static int bind_both(const struct candidate *c, const struct endpoint *local, const struct sockaddr *addr,
+		     socklen_t len)
+{
+	int err;
+
+	if (local->port || kernel_option(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT) == 1) {
+		err = result_of(real_bind(c->fd, addr, len));
+		return err ? err : adopt_dual(c, &local->addr);
+	}
+	err = start_for(c->fd);
+	if (err)
+		return err < 0 ? err : result_of(real_bind(c->fd, addr, len));
+	for (unsigned tries = 0; tries < BIND_TRIES; tries++) {
+		err = bind_both_once(c, local);
+		if (err != -EADDRINUSE)
+			break;
+	}
+	return err;
+}
+
+/* What the kernel does for an unbound socket: the wildcard and any port. */
+static int bind_any(const struct candidate *c)
+{
+	const struct endpoint any = {.addr = ip_addr_any()};
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	endpoint_to_sockaddr(&any, c->family, (struct sockaddr *)&ss, &len);
+	return bind_both(c, &any, (struct sockaddr *)&ss, len);
 }
 
 int socket_bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -111,10 +170,8 @@ int socket_bind(int fd, const struct sockaddr *addr, socklen_t len)
 	c = candidate(fd);
 	if (err || addr->sa_family != c.family || kernel_only(&c))
 		return result_of(real_bind(fd, addr, len));
-	if (ip_addr_is_any(&ep.addr)) {
-		err = result_of(real_bind(fd, addr, len));
-		return err ? err : adopt_dual(&c);
-	}
+	if (ip_addr_is_any(&ep.addr) || runtime_shares_loopback(&ep.addr))
+		return bind_both(&c, &ep, addr, len);
 	if (runtime_owns(&ep.addr)) {
 		err = start_for(fd);
 		if (!err)
@@ -136,16 +193,25 @@ static void kernel_nonblocking(int fd)
 
 int socket_listen(int fd, int backlog)
 {
+	const struct ip_addr any = ip_addr_any();
 	struct file *f = socket_get(fd);
+	struct candidate c;
 	int err;
 
 	if (!f) {
-		struct candidate c = candidate(fd);
-
+		c = candidate(fd);
+		if (c.type == SOCK_STREAM && !kernel_only(&c) && !kernel_port(fd)) {
+			err = bind_any(&c);
+			if (err)
+				return err;
+			f = socket_get(fd);
+		}
+	}
+	if (!f) {
 		err = result_of(real_listen(fd, backlog));
 		if (err || kernel_only(&c))
 			return err;
-		err = adopt_dual(&c);
+		err = adopt_dual(&c, &any);
 		f = err ? NULL : socket_get(fd);
 		if (!f)
 			return err;
@@ -243,7 +309,7 @@ static int connect_ours(int fd, struct file *f, const struct endpoint *peer, boo
 
 	if (f->so->kind == SOCK_KIND_TCP_LISTEN)
 		return -EISCONN;
-	if (runtime_routes_to(&peer->addr) || (file_mode(f) == FILE_STACK && !udp))
+	if (runtime_routes_to(peer, udp ? SOCK_DGRAM : SOCK_STREAM) || (file_mode(f) == FILE_STACK && !udp))
 		return connect_file(fd, f, peer);
 	*kernel = true;
 	leave_to_kernel(fd);
@@ -286,7 +352,7 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		return kernel ? result_of(real_connect(fd, addr, len)) : err;
 	}
 	c = candidate(fd);
-	if (!err && addr->sa_family == c.family && runtime_routes_to(&ep.addr) && !kernel_only(&c)) {
+	if (!err && addr->sa_family == c.family && runtime_routes_to(&ep, c.type) && !kernel_only(&c)) {
 		err = start_for(fd);
 		if (!err)
 			return connect_candidate(&c, &ep);
@@ -300,22 +366,15 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 struct file *socket_decide_send(int fd, const struct sockaddr *addr, socklen_t len, int *err)
 {
+	const struct endpoint any = {.addr = ip_addr_any()};
 	struct candidate c = candidate(fd);
-	struct sockaddr_storage any = {.ss_family = c.family};
 	struct endpoint ep;
 
 	*err = 0;
 	if (c.type != SOCK_DGRAM || bad_pointer(addr) || endpoint_from_sockaddr(&ep, addr, len) ||
-	    addr->sa_family != c.family || !runtime_routes_to(&ep.addr) || kernel_only(&c))
+	    addr->sa_family != c.family || !runtime_routes_to(&ep, SOCK_DGRAM) || kernel_only(&c))
 		return NULL;
-	if (!kernel_port(fd)) {
-		*err = result_of(real_bind(fd, (struct sockaddr *)&any,
-					   c.family == AF_INET ? sizeof(struct sockaddr_in)
-							       : sizeof(struct sockaddr_in6)));
-		if (*err)
-			return NULL;
-	}
-	*err = adopt_dual(&c);
+	*err = kernel_port(fd) ? adopt_dual(&c, &any.addr) : bind_any(&c);
 	return *err ? NULL : socket_get(fd);
 }
 

@@ -52,6 +52,8 @@ static const char *why(const struct row *r, char *buf, size_t len)
 
 	if (r->mode == FILE_FREE)
 		return r->orphan ? "closed by the program, or not accepted yet" : "not in a descriptor yet";
+	if (r->mode == FILE_DUAL && ip_addr_is_v4(&r->s.local.addr))
+		return "loopback: the stack carries what this program sends itself, the kernel the rest";
 	if (r->mode == FILE_DUAL)
 		return "bound to every address: the kernel serves its own interfaces, the stack its link";
 	if (ip_addr_is_v4(&r->s.peer.addr))

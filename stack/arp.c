@@ -368,7 +368,7 @@ static void learn(struct stack *st, const struct rte_arp_hdr *arp, bool unicast)
 {
 	const uint8_t *sha = arp->arp_data.arp_sha.addr_bytes;
 	be32 sip = arp->arp_data.arp_sip;
-	bool for_us = route_is_own(st, arp->arp_data.arp_tip);
+	bool for_us = route_is_own_on_link(st, arp->arp_data.arp_tip);
 	struct arp_entry *e = find(st, sip);
 
 	if (e != NULL) {
@@ -393,11 +393,11 @@ static bool receive(struct stack *st, const struct rte_arp_hdr *arp, bool unicas
 
 	if (memcmp(sha, st->cfg.caps.mac, 6) == 0)
 		return false; /* our own, reflected by a switch */
-	if (route_is_own(st, sip)) {
+	if (route_is_own_on_link(st, sip)) {
 		conflict(st, sip, sha);
 		return false;
 	}
-	if (arp->arp_opcode == htons(RTE_ARP_OP_REQUEST) && route_is_own(st, tip))
+	if (arp->arp_opcode == htons(RTE_ARP_OP_REQUEST) && route_is_own_on_link(st, tip))
 		send_packet(st, RTE_ARP_OP_REPLY, sha, tip, sha, sip);
 	learn(st, arp, unicast);
 	return true;

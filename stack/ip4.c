@@ -240,7 +240,7 @@ void ip4_input(struct stack *st, struct rte_mbuf *m, bool unicast)
 		return;
 	}
 	ip = rte_pktmbuf_mtod(m, const struct rte_ipv4_hdr *);
-	own = route_is_own(st, ip->dst_addr);
+	own = route_is_own_on_link(st, ip->dst_addr);
 	if (unlikely(!own && !route_is_broadcast(st, ip->dst_addr))) {
 		COUNT(st, ip_rx_not_for_us);
 		rte_pktmbuf_free(m);
@@ -298,6 +298,8 @@ int ip4_path_init(struct stack *st, struct ip_path *path, be32 src, be32 dst)
 		return -ENETUNREACH;
 	if (src != 0 && !route_is_own(st, src))
 		return -EADDRNOTAVAIL;
+	if (src != 0 && r.kind != ROUTE_LOCAL && !route_is_own_on_link(st, src))
+		return -EINVAL; /* from loopback to the link, as Linux says it */
 	*path = (struct ip_path){
 		.src = src ? src : r.src,
 		.dst = dst,

@@ -41,12 +41,22 @@ void route_init(struct stack *st, void *mem)
 	}
 }
 
-bool route_is_own(const struct stack *st, be32 addr)
+static bool is_loopback(be32 addr)
+{
+	return ntohl(addr) >> 24 == IN_LOOPBACKNET;
+}
+
+bool route_is_own_on_link(const struct stack *st, be32 addr)
 {
 	for (unsigned i = 0; i < st->cfg.n_addrs; i++)
 		if (st->cfg.addrs[i].addr == addr)
 			return true;
 	return false;
+}
+
+bool route_is_own(const struct stack *st, be32 addr)
+{
+	return route_is_own_on_link(st, addr) || unlikely(st->cfg.loopback && is_loopback(addr));
 }
 
 /* Index of the own address in whose network `addr` lies, the longest prefix first; -1 for none. */
@@ -95,10 +105,10 @@ struct route route_lookup(const struct stack *st, be32 dst)
 
 	if (route_is_own(st, dst)) {
 		r.kind = ROUTE_LOCAL;
-		r.src = dst;
+		r.src = is_loopback(dst) ? htonl(INADDR_LOOPBACK) : dst;
 		return r;
 	}
-	if (dst == 0 || st->cfg.n_addrs == 0)
+	if (dst == 0 || is_loopback(dst) || st->cfg.n_addrs == 0)
 		return r;
 	i = network_of(st, dst);
 	r.src = st->cfg.addrs[i < 0 ? 0 : i].addr;

@@ -35,7 +35,11 @@ void route_init(struct stack *st, void *mem);
 
 struct route route_lookup(const struct stack *st, be32 dst);
 
+/* One of our addresses, 127.0.0.0/8 among them where the configuration says loopback. */
 bool route_is_own(const struct stack *st, be32 addr);
+
+/* The same of what has to do with the link: packets from it never carry 127.0.0.0/8 (RFC 1122, 3.2.1.3). */
+bool route_is_own_on_link(const struct stack *st, be32 addr);
 
 /* 255.255.255.255 or the broadcast address of one of our networks. */
 bool route_is_broadcast(const struct stack *st, be32 addr);

@@ -83,6 +83,11 @@ void sock_close(struct sock *so)
 		tcp_sock_close(so);
 }
 
+bool sock_listens_at(const struct stack *st, int type, const struct endpoint *to)
+{
+	return type == SOCK_DGRAM ? udp_listens_at(st, to) : tcp_listens_at(st, to);
+}
+
 int sock_bind(struct sock *so, const struct endpoint *local)
 {
 	return so->kind == SOCK_KIND_UDP ? udp_sock_bind(so, local) : tcp_sock_bind(so, local);

@@ -104,6 +104,10 @@ int sock_new(struct stack *st, int family, int type, struct sock **out);
  */
 void sock_close(struct sock *so);
 
+/* Is there a socket of `type` that takes what is sent to `to`: a TCP listener, or a UDP socket whoever sends?
+ */
+bool sock_listens_at(const struct stack *st, int type, const struct endpoint *to);
+
 int sock_bind(struct sock *so, const struct endpoint *local);
 int sock_listen(struct sock *so, int backlog); /* again: changes the backlog, as on Linux */
 

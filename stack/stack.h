@@ -41,7 +41,8 @@ struct stack_addr {
 struct stack_config {
 	struct stack_addr addrs[STACK_ADDRS_MAX];
 	unsigned n_addrs;
-	be32 gateway; /* 0: none, only the networks of addrs are reachable */
+	be32 gateway;  /* 0: none, only the networks of addrs are reachable */
+	bool loopback; /* 127.0.0.0/8 is ours too: sockets of this stack reach each other by it */
 
 	uint32_t max_tcp;       /* TCP connections and listeners, 16..4194304 */
 	uint32_t max_udp;       /* UDP sockets, 1..65536 */

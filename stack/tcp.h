@@ -74,6 +74,7 @@ int tcp_sock_new(struct stack *st, int family, struct sock **out);
 void tcp_sock_close(struct sock *so);
 int tcp_sock_bind(struct sock *so, const struct endpoint *local);
 int tcp_sock_listen(struct sock *so, int backlog);
+bool tcp_listens_at(const struct stack *st, const struct endpoint *to);
 bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
 int tcp_sock_listen_twin(struct sock *leader, struct stack *st, struct sock **twin);
 int tcp_sock_accept(struct sock *so, struct sock **child);

@@ -62,6 +62,11 @@ int tcp_sock_listen(struct sock *so, int backlog)
 	return tcp_listen_start(tcp_conn_of(so), backlog);
 }
 
+bool tcp_listens_at(const struct stack *st, const struct endpoint *to)
+{
+	return tcp_table_find_listener(st->tcp, to, 0) != NULL;
+}
+
 bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
 {
 	struct sock wanted = *so;

@@ -283,6 +283,17 @@ enum handover_level udp_match(const struct stack *st, const struct endpoint *loc
 	return us ? level_of(us) : HANDOVER_NONE;
 }
 
+bool udp_listens_at(const struct stack *st, const struct endpoint *to)
+{
+	const struct udp_sock *us = *port_bucket(st, to->port);
+
+	while (us != NULL &&
+	       (us->base.local.port != to->port || us->base.v6only ||
+		(!ip_addr_is_any(&us->base.local.addr) && !ip_addr_eq(&us->base.local.addr, &to->addr))))
+		us = us->port_next;
+	return us != NULL;
+}
+
 /* ---- input ---- */
 
 static uint32_t charge_of(const struct rte_mbuf *m)

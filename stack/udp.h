@@ -51,6 +51,8 @@ void udp_usage(const struct stack *st, struct stack_usage *u);
 /* May `so` have this local endpoint beside those of `st` (SO_REUSEADDR, SO_REUSEPORT)? */
 bool udp_table_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local);
 
+bool udp_listens_at(const struct stack *st, const struct endpoint *to);
+
 int udp_sock_new(struct stack *st, int family, struct sock **out);
 void udp_sock_close(struct sock *so);
 int udp_sock_bind(struct sock *so, const struct endpoint *local);

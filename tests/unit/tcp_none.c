@@ -143,6 +143,12 @@ int tcp_sock_listen(struct sock *so, int backlog)
 	return 0;
 }
 
+bool tcp_listens_at(const struct stack *st, const struct endpoint *to)
+{
+	(void)st, (void)to;
+	return false;
+}
+
 bool tcp_may_bind(const struct stack *st, const struct sock *so, const struct endpoint *local)
 {
 	(void)st, (void)so, (void)local;

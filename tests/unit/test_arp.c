@@ -54,6 +54,19 @@ Test(arp, packets_wait_for_the_answer_and_leave_in_order)
 	ip_kit_silence(&k);
 }
 
+static void with_loopback(struct stack_config *cfg)
+{
+	cfg->loopback = true;
+}
+
+Test(arp, nobody_on_the_link_is_told_where_loopback_is)
+{
+	IP_KIT_WITH(k, .configure = with_loopback);
+
+	ip_kit_rx_arp(&k, REQUEST, mac_a, HOST, "127.0.0.1", true);
+	ip_kit_silence(&k);
+}
+
 Test(arp, three_questions_a_second_apart_then_host_unreachable)
 {
 	IP_KIT(k);

@@ -152,6 +152,28 @@ Test(ip4, impossible_sources_and_foreign_destinations)
 	ip_kit_silence(&k);
 }
 
+static void with_loopback(struct stack_config *cfg)
+{
+	cfg->loopback = true;
+}
+
+Test(ip4, loopback_serves_ourselves_and_nobody_on_the_link)
+{
+	IP_KIT_WITH(k, .configure = with_loopback);
+	struct sock *server = ip_kit_udp(&k, "127.0.0.1", 1000), *client = ip_kit_udp(&k, "0.0.0.0", 0);
+	struct endpoint to = ip_kit_endpoint("127.0.0.1", 1000);
+	char buf[8];
+
+	ip_kit_rx(&k, SEG(.proto = IPPROTO_UDP, .dst = ip_kit_addr("127.0.0.1"), .dport = 1000, .len = 3));
+	ip_kit_rx(&k, SEG(.proto = IPPROTO_UDP, .src = ip_kit_addr("127.0.0.2"), .dport = 1000, .len = 3));
+	ip_kit_counter_is(&k, ip_rx_not_for_us, 1);
+	ip_kit_counter_is(&k, ip_rx_bad_source, 1);
+	cr_assert_eq(ip_kit_recv(server, buf, sizeof(buf), 0), -EAGAIN);
+	cr_assert_eq(ip_kit_send(client, "hello", 5, &to), 5);
+	ip_kit_silence(&k);
+	cr_assert_eq(ip_kit_recv(server, buf, sizeof(buf), 0), 5);
+}
+
 Test(ip4, a_packet_in_one_byte_buffers_is_put_together)
 {
 	IP_KIT(k);

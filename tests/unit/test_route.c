@@ -2,7 +2,10 @@
 /*
  * test_route.c - own, on-link, gateway, broadcast, multicast, nowhere; the path MTU cache
  */
+#include <errno.h>
+
 #include "ip_kit.h"
+#include "stack/ip4.h"
 #include "stack/route.h"
 #include "stack/stack_priv.h"
 
@@ -16,6 +19,11 @@ static void two_networks(struct stack_config *cfg)
 	cfg->addrs[1] = (struct stack_addr){.addr = ip_kit_addr("198.19.0.9"), .prefix_len = 31};
 	cfg->addrs[2] = (struct stack_addr){.addr = ip_kit_addr("198.18.0.65"), .prefix_len = 26};
 	cfg->n_addrs = 3;
+}
+
+static void with_loopback(struct stack_config *cfg)
+{
+	cfg->loopback = true;
 }
 
 static void no_gateway(struct stack_config *cfg)
@@ -36,6 +44,29 @@ Test(route, kinds)
 	cr_assert_eq(lookup(&k, "192.0.2.1").kind, ROUTE_LINK);
 	cr_assert_eq(lookup(&k, "192.0.2.1").next_hop, ip_kit_addr(KIT_PEER), "by the gateway");
 	cr_assert_eq(lookup(&k, "0.0.0.0").kind, ROUTE_NONE);
+}
+
+Test(route, loopback_is_ours_only_if_configured_and_never_on_the_link)
+{
+	IP_KIT_WITH(k, .configure = with_loopback);
+	be32 local = ip_kit_addr("127.0.0.1"), other = ip_kit_addr("127.1.2.3");
+	struct ip_path path;
+
+	cr_assert_eq(lookup(&k, "127.1.2.3").kind, ROUTE_LOCAL);
+	cr_assert_eq(lookup(&k, "127.1.2.3").src, local, "as Linux's local table has it");
+	cr_assert(route_is_own(k.st, other));
+	cr_assert_not(route_is_own_on_link(k.st, other));
+	cr_assert_eq(ip4_path_init(k.st, &path, other, local), 0);
+	cr_assert_eq(ip4_path_init(k.st, &path, local, ip_kit_addr(KIT_PEER)), -EINVAL);
+	cr_assert_eq(ip4_path_init(k.st, &path, 0, ip_kit_addr(KIT_PEER)), 0);
+}
+
+Test(route, loopback_is_nowhere_otherwise)
+{
+	IP_KIT(k);
+
+	cr_assert_eq(lookup(&k, "127.0.0.1").kind, ROUTE_NONE, "not behind the gateway either");
+	cr_assert_not(route_is_own(k.st, ip_kit_addr("127.0.0.1")));
 }
 
 Test(route, without_gateway_only_the_link_is_reached)
