@@ -12,7 +12,7 @@ policy_rc_d=/usr/sbin/policy-rc.d
 
 packages_build='gcc clang meson ninja-build pkg-config libdpdk-dev libcriterion-dev libnuma-dev libbsd-dev libarchive-dev'
 packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping netbase curl wrk redis-server redis-tools nginx-light
-	memcached iperf3 nodejs openssl'
+	memcached iperf3 nodejs openssl libpython3.11-testsuite'
 packages_long='qemu-system-x86 busybox-static cpio'
 
 say()
