@@ -18,16 +18,10 @@
 
 #include "socket_priv.h"
 #include "stack/pkt.h"
+#include "transfer.h"
 
 #define CHUNK_BYTES (256 * 1024)
 #define CHUNK_SEGS  512
-
-struct transfer {
-	int fd, in_fd;
-	struct file *f;
-	off_t offset; /* -1: the file's own position */
-	bool corked;  /* the last piece was queued with MSG_MORE */
-};
 
 /* Reads up to `bytes` into the list's buffers. Returns the count, 0 at end of file, or -errno. */
 static ssize_t fill(struct transfer *t, struct rte_mbuf *list, size_t bytes)
@@ -77,8 +71,7 @@ static int tx_append(struct transfer *t, struct rte_mbuf *list, size_t bytes, bo
 	return err;
 }
 
-/* Sends at most `count` bytes, as many as there is room for now. 0: end of file; -EAGAIN: no room. */
-static ssize_t send_piece(struct transfer *t, size_t count)
+ssize_t transfer_piece(struct transfer *t, size_t count)
 {
 	struct rte_mbuf *list;
 	ssize_t room, got;
@@ -92,14 +85,14 @@ static ssize_t send_piece(struct transfer *t, size_t count)
 	if (room < 0)
 		return room;
 	got = fill(t, list, room);
-	err = tx_append(t, list, got > 0 ? got : 0, got == room && (size_t)got < count);
+	err = tx_append(t, list, got > 0 ? got : 0, t->more || (got == room && (size_t)got < count));
 	if (got < 0)
 		return input_error(got);
 	return err ? err : got;
 }
 
 /* End of file came after a piece that promised more: what waits for it must leave. */
-static void uncork(struct transfer *t)
+void transfer_uncork(struct transfer *t)
 {
 	struct iovec none = {NULL, 0};
 
@@ -118,14 +111,14 @@ static ssize_t run(struct transfer *t, size_t count)
 	int err;
 
 	while (sent < count) {
-		ssize_t n = send_piece(t, count - sent);
+		ssize_t n = transfer_piece(t, count - sent);
 
 		if (n > 0) {
 			sent += n;
 			continue;
 		}
 		if (n == 0) {
-			uncork(t);
+			transfer_uncork(t);
 			break;
 		}
 		err = n == -EAGAIN ? socket_block(t->f, t->fd, EPOLLOUT, t->f->so->sndtimeo_ns, 0, &deadline)

@@ -17,7 +17,7 @@
  *   socket_accept.c  accept, placeholders
  *   socket_io.c      send and receive; socket_cmsg.c ancillary data
  *   socket_opt.c     options, shutdown, ioctl, fcntl; socket_inherit.c kernel's options to the stack's socket
- *   sendfile.c       file to socket
+ *   sendfile.c       file to socket; splice.c pipe to socket and back
  */
 #ifndef PRELOAD_SOCKET_H
 #define PRELOAD_SOCKET_H
@@ -71,6 +71,12 @@ int socket_recvmmsg(int fd, struct file *f, struct mmsghdr *msgs, unsigned n, in
 		    struct timespec *timeout);
 int socket_sendmmsg(int fd, struct file *f, struct mmsghdr *msgs, unsigned n, int flags);
 ssize_t socket_sendfile(int fd, struct file *f, int in_fd, off_t *offset, size_t count);
+
+/* splice(2) with a socket at one end: the other one must be a pipe. *_off: as given, only looked at. */
+ssize_t socket_splice_in(int pipe_fd, off64_t *pipe_off, int fd, struct file *f, off64_t *off, size_t n,
+			 unsigned flags);
+ssize_t socket_splice_out(int fd, struct file *f, off64_t *off, int pipe_fd, off64_t *pipe_off, size_t n,
+			  unsigned flags);
 
 int socket_shutdown(int fd, struct file *f, int how);
 int socket_getsockopt(int fd, struct file *f, int level, int name, void *val, socklen_t *len);

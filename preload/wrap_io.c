@@ -2,8 +2,8 @@
 /*
  * wrap_io.c - exported: everything that moves bytes. Each call becomes a msghdr (socket_io.c).
  *
- * pread(2), pwrite(2), lseek(2) and tee(2) need no wrapper: on the kernel socket under the number they fail
- * as on any socket.
+ * pread(2), pwrite(2), lseek(2), tee(2), vmsplice(2) and copy_file_range(2) need no wrapper: on the kernel
+ * socket under the number they fail as on any socket.
  */
 #include <limits.h>
 #include <sys/sendfile.h>
@@ -240,16 +240,15 @@ ssize_t wrap_sendfile(int out_fd, int in_fd, off_t *offset, size_t count)
 }
 WRAP_ALIAS(sendfile64, sendfile)
 
-/* The placeholder must not be spliced from or to; programs fall back to read and write. */
 ssize_t wrap_splice(int in_fd, off64_t *in_off, int out_fd, off64_t *out_off, size_t n, unsigned flags)
 {
-	struct file *in = socket_get(in_fd), *out = socket_get(out_fd);
+	struct file *in = socket_get(in_fd), *out = socket_get(out_fd), *f = in ? in : out;
+	int fd = in ? in_fd : out_fd;
 
-	if (!in && !out)
+	if (!f)
 		return real_splice(in_fd, in_off, out_fd, out_off, n, flags);
-	if (in)
-		file_put(in);
-	if (out)
-		file_put(out);
-	return result(-EINVAL, 0);
+	if (in && out)
+		file_put(out); /* two sockets: neither is a pipe, which is what the first one is told */
+	return ON_FILE(f, fd == in_fd ? socket_splice_out(fd, f, in_off, out_fd, out_off, n, flags)
+				      : socket_splice_in(in_fd, in_off, fd, f, out_off, n, flags));
 }
