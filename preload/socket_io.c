@@ -311,6 +311,12 @@ static ssize_t recv_datagram(int fd, struct file *f, struct msghdr *msg, int fla
 			n = result_of(real_recvmsg(fd, msg, flags | MSG_DONTWAIT));
 		if (n != -EAGAIN)
 			return n;
+		if (f->so->shut & 1 && !(flags & MSG_DONTWAIT) && !file_nonblocking(f)) {
+			/* shutdown(2) ends waits; who does not wait is not told. */
+			msg->msg_namelen = 0;
+			msg->msg_controllen = 0;
+			return 0;
+		}
 		err = socket_block(f, fd, EPOLLIN | EPOLLRDHUP, f->so->rcvtimeo_ns, flags, &deadline);
 		if (err)
 			return err;

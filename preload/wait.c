@@ -372,16 +372,39 @@ static int let_signals_in(const struct wait_source *src, int r)
 	return r;
 }
 
+/*
+ * What the wait's own mask blocks stays out from its beginning to its end, not only while it sleeps. What the
+ * mask lets in gets in in the sleep and in let_signals_in().
+ */
+struct mask_hold {
+	bool held;
+	sigset_t before;
+};
+
+static void mask_release(const struct mask_hold *m)
+{
+	if (m->held)
+		pthread_sigmask(SIG_SETMASK, &m->before, NULL);
+}
+
 int wait_for(struct wait_source *src, time_ns deadline)
 {
-	struct waiter w = {.src = src, .slot = SLOT_NONE, .home = src->no_spin ? NULL : inst_home()};
-	time_ns now = inst_clock(), started = now, spin_ns = src->no_spin ? 0 : spin_time();
+	bool spins = !src->no_spin && domain_running(); /* sets in sets are waited for without a link too */
+	struct mask_hold masked __attribute__((cleanup(mask_release))) = {.held = src->sigmask};
+	struct waiter w = {
+		.src = src,
+		.slot = SLOT_NONE,
+		.home = spins ? inst_home() : NULL,
+	};
+	time_ns now = inst_clock(), started = now, spin_ns = spins ? spin_time() : 0;
 	time_ns spin_until = now + spin_ns, spun = 0, before;
 	unsigned seen = signal_hold.seen;
 	int saved = errno, r;
 
 	batch = 0;
-	if (!src->no_spin)
+	if (masked.held)
+		pthread_sigmask(SIG_BLOCK, src->sigmask, &masked.before);
+	if (spins)
 		dismiss_helper(&w, now);
 	for (;;) {
 		unsigned got = drive(&w, now);
@@ -417,7 +440,7 @@ int wait_for(struct wait_source *src, time_ns deadline)
 		now = inst_clock();
 		member_reap(now);
 	}
-	if (!src->no_spin)
+	if (spins)
 		spin_learn(&(struct spin_result){w.slept, spun, now - started}, now);
 	if (w.slept)
 		leave(&w);

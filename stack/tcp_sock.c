@@ -486,6 +486,7 @@ static size_t urgent_limit(struct tcp_conn *c, size_t want, int flags, size_t *s
 		c->copied_seq++;
 		*skip = 0;
 		c->urg_data = 0;
+		tcp_events(c);
 	}
 	return want;
 }
@@ -508,8 +509,11 @@ static ssize_t nothing_to_read(struct tcp_conn *c)
 static void after_read(struct tcp_conn *c, size_t got)
 {
 	c->copied_seq += (uint32_t)got;
-	if (unlikely(c->urg_data) && seq_gt(c->copied_seq, c->urg_seq))
-		c->urg_data = 0;
+	if (unlikely(c->urg_data)) {
+		if (seq_gt(c->copied_seq, c->urg_seq))
+			c->urg_data = 0;
+		tcp_events(c);
+	}
 	adjust_rcvbuf(c);
 	if (c->rcvq.bytes < c->so.rcvlowat_bytes && !(c->so.shut & 1))
 		sock_events_clear(&c->so, EPOLLIN);

@@ -120,9 +120,10 @@ void tcp_events(struct tcp_conn *c)
 		if (so->shut & 1)
 			mask |= EPOLLIN | EPOLLRDHUP;
 		if (c->state != TCPS_SYN_SENT && c->state != TCPS_SYN_RECV) {
-			/* An urgent byte kept out of line is not readable by recv() */
+			/* An urgent byte kept out of line is not readable by recv(), taken by MSG_OOB or not
+			 */
 			bool urg = c->urg_data & TCP_URG_VALID;
-			bool kept = urg && c->urg_seq == c->copied_seq && !so->opts.oobinline;
+			bool kept = c->urg_data && c->urg_seq == c->copied_seq && !so->opts.oobinline;
 
 			if (tcp_readable(c, kept))
 				mask |= EPOLLIN;

@@ -481,7 +481,7 @@ ssize_t udp_sock_recv(struct sock *so, const struct iovec *iov, int iovcnt, int 
 	if (unlikely(so->error))
 		return take_error(so);
 	if (m == NULL)
-		return so->shut & 1 ? 0 : -EAGAIN;
+		return -EAGAIN; /* also after SHUT_RD, which ends waits only: socket_io.c */
 	off = pkt_meta(m)->off;
 	udp = rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, off);
 	len = ntohs(udp->dgram_len) - UDP_HDR;

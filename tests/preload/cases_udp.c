@@ -357,3 +357,18 @@ CASE(udp, broadcast_needs_permission)
 	R(set_int(fd, SOL_SOCKET, SO_BROADCAST, 1));
 	R(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)));
 }
+
+CASE(udp, shutdown_of_reading_ends_waits)
+{
+	int fd = udp_bound(PORT(0)), u = peer_udp(PORT(1));
+	char b[8];
+
+	R(connect_to(fd, PEER_ADDR, PORT(1)));
+	R(shutdown(fd, SHUT_RD));
+	R(recv(fd, b, 8, 0));
+	R(recv(fd, b, 8, MSG_DONTWAIT));
+	peer_sendto(u, PORT(0), "late", 4);
+	until_queued(fd, 4);
+	R(recv(fd, b, 8, 0));
+	R(recv(fd, b, 8, 0));
+}
