@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * socket_cmsg.c - ancillary data of datagrams: cmsg(3), ip(7), ipv6(7), SO_TIMESTAMP in socket(7)
+ * socket_cmsg.c - ancillary data: cmsg(3), ip(7), ipv6(7), SO_TIMESTAMP in socket(7); TCP_INQ
  *
  * Order as Linux writes them: timestamp, drop counter, then the IP level.
  */
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
@@ -120,6 +121,15 @@ void cmsg_fill(struct msghdr *msg, const struct sock *so, const struct sock_recv
 		put_ip4(&c, want, so, info);
 	else
 		put_ip6(&c, want, info);
+	msg->msg_controllen = c.used;
+}
+
+void cmsg_fill_stream(struct msghdr *msg, const struct sock *so, int inq)
+{
+	struct control c = {.msg = msg};
+
+	if (so->opts.recv_opts & SOCK_RECV_INQ)
+		put(&c, IPPROTO_TCP, TCP_CM_INQ, &inq, sizeof(inq));
 	msg->msg_controllen = c.used;
 }
 

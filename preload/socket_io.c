@@ -244,9 +244,9 @@ static size_t recv_target(const struct file *f, int flags, size_t total)
 	return f->so->rcvlowat_bytes;
 }
 
-static ssize_t recv_stream(int fd, struct file *f, struct msghdr *msg, int flags, size_t total)
+static ssize_t recv_stream(int fd, struct file *f, const struct msghdr *msg, int flags, size_t total,
+			   struct sock_recv_info *info)
 {
-	struct sock_recv_info info = {0};
 	struct iovec window[IOV_WINDOW];
 	const struct iovec *iov = msg->msg_iov;
 	int err, cnt = msg->msg_iovlen;
@@ -263,14 +263,12 @@ static ssize_t recv_stream(int fd, struct file *f, struct msghdr *msg, int flags
 	}
 	target = recv_target(f, flags, total);
 	for (;;) {
-		ssize_t n = try_recv(f, iov, cnt, flags, &info);
+		ssize_t n = try_recv(f, iov, cnt, flags, info);
 
 		if (n > 0)
 			got += n;
-		if (n != -EAGAIN && (n <= 0 || got >= target)) {
-			msg->msg_flags = info.msg_flags;
+		if (n != -EAGAIN && (n <= 0 || got >= target))
 			return got ? (ssize_t)got : n;
-		}
 		if (n == -EAGAIN) {
 			err = flags & MSG_OOB ? -EAGAIN
 					      : socket_block(f, fd, EPOLLIN | EPOLLRDHUP, f->so->rcvtimeo_ns,
@@ -323,9 +321,23 @@ static ssize_t recv_datagram(int fd, struct file *f, struct msghdr *msg, int fla
 	}
 }
 
+/* Only when the program wants to know: it takes the lock once more. */
+static int inq_of(struct file *f)
+{
+	int inq = 0;
+
+	if (__builtin_expect(f->so->opts.recv_opts & SOCK_RECV_INQ, 0)) {
+		inst_lock(f->inst);
+		inq = sock_inq(f->so);
+		inst_unlock(f->inst);
+	}
+	return inq;
+}
+
 ssize_t socket_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 {
 	bool discards = flags & MSG_TRUNC && f->so->kind == SOCK_KIND_TCP;
+	struct sock_recv_info info = {0};
 	ssize_t n, total;
 
 	if (bad_pointer(msg))
@@ -337,10 +349,11 @@ ssize_t socket_recvmsg(int fd, struct file *f, struct msghdr *msg, int flags)
 		return -EAGAIN; /* there is no error queue */
 	if (f->so->kind == SOCK_KIND_UDP)
 		return recv_datagram(fd, f, msg, flags);
-	n = recv_stream(fd, f, msg, flags, total);
+	n = recv_stream(fd, f, msg, flags, total, &info);
 	if (n >= 0) {
 		msg->msg_namelen = 0;
-		msg->msg_controllen = 0;
+		msg->msg_flags = info.msg_flags;
+		cmsg_fill_stream(msg, f->so, inq_of(f));
 	}
 	return n;
 }

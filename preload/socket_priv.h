@@ -50,6 +50,9 @@ void socket_inherit(int fd, struct inst *in, struct sock *so, int type);
  */
 void cmsg_fill(struct msghdr *msg, const struct sock *so, const struct sock_recv_info *info);
 
+/* The same for a read from a connection, where only TCP_INQ can be asked for; `inq` of sock_inq(). */
+void cmsg_fill_stream(struct msghdr *msg, const struct sock *so, int inq);
+
 /* getsockopt(2)'s IP_PKTOPTIONS of a connection: what ancillary data would say of its first packet. */
 int cmsg_pktoptions(const struct sock *so, void *val, socklen_t *len);
 

@@ -174,3 +174,8 @@ int sock_ioctl(struct sock *so, unsigned long request, int *value)
 	return so->kind == SOCK_KIND_UDP ? udp_sock_ioctl(so, request, value)
 					 : tcp_sock_ioctl(so, request, value);
 }
+
+int sock_inq(const struct sock *so)
+{
+	return tcp_sock_inq(so);
+}

@@ -38,6 +38,7 @@ enum sock_recv_opt {
 	SOCK_RECV_TIMESTAMP = 1 << 5,
 	SOCK_RECV_TIMESTAMPNS = 1 << 6,
 	SOCK_RECV_RXQ_OVFL = 1 << 7,
+	SOCK_RECV_INQ = 1 << 8, /* TCP_INQ */
 };
 
 /* Options that only getsockopt(2) and rare paths read; kept away from the fields that packets touch. */
@@ -162,6 +163,12 @@ int sock_getopt(struct sock *so, int level, int name, void *val, socklen_t *len)
 
 /* SIOCINQ (FIONREAD), SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK; *value gets the answer. */
 int sock_ioctl(struct sock *so, unsigned long request, int *value);
+
+/*
+ * TCP, what TCP_CM_INQ says after a read (tcp(7), TCP_INQ): bytes that wait, and one more when the stream's
+ * end was received, so that 0 means that a read would find nothing.
+ */
+int sock_inq(const struct sock *so);
 
 static inline uint32_t sock_events(const struct sock *so)
 {

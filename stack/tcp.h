@@ -97,5 +97,6 @@ int tcp_sock_getopt(struct sock *so, int level, int name, void *val, socklen_t *
  */
 void tcp_sock_opt_changed(struct sock *so, int level, int name);
 int tcp_sock_ioctl(struct sock *so, unsigned long request, int *value);
+int tcp_sock_inq(const struct sock *so);
 
 #endif

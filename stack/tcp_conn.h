@@ -79,7 +79,7 @@ enum tcp_conn_flag {
 	CONN_F_CWND_LIMITED = 1 << 19, /* the window held data back since the last ACK */
 	CONN_F_DSACK = 1 << 20,        /* conn->dsack is to be told with the next ACK */
 	CONN_F_WIN_PROBE = 1 << 21,    /* persist timer wants a probe in the next flush */
-	CONN_F_INQ = 1 << 23,          /* TCP_INQ */
+	CONN_F_PEER_DONE = 1 << 23,    /* the peer's FIN came in order */
 	CONN_F_QUICK_FORCED = 1 << 24, /* TCP_QUICKACK set by the program */
 	CONN_F_NOREUSE = 1 << 25,      /* counted in its port's noreuse */
 	CONN_F_ORPHANED = 1 << 26,     /* closed by the program; counted in the table's orphans */

@@ -79,6 +79,7 @@ static void peer_fin(struct tcp_conn *c)
 {
 	c->rcv_nxt++;
 	c->so.shut |= 1;
+	c->flags |= CONN_F_PEER_DONE;
 	tcp_reasm_clear(c);
 	switch (c->state) {
 	case TCPS_ESTABLISHED:

@@ -197,7 +197,7 @@ static void copy_options(struct tcp_conn *c, const struct tcp_conn *l)
 	so->wake = 0;
 	so->wake_next = NULL;
 	so->wake_queued = false;
-	c->flags = l->flags & (CONN_F_NODELAY | CONN_F_CORK | CONN_F_INQ);
+	c->flags = l->flags & (CONN_F_NODELAY | CONN_F_CORK);
 	c->window_clamp = l->window_clamp;
 	c->notsent_lowat = l->notsent_lowat;
 	c->user_timeout_ms = l->user_timeout_ms;

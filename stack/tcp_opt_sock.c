@@ -190,7 +190,10 @@ static int set_int(struct tcp_conn *c, int name, int v)
 	case TCP_INQ:
 		if (v < 0 || v > 1)
 			return -EINVAL;
-		flag_set(c, CONN_F_INQ, v);
+		if (v)
+			c->so.opts.recv_opts |= SOCK_RECV_INQ;
+		else
+			c->so.opts.recv_opts &= ~(uint32_t)SOCK_RECV_INQ;
 		return 0;
 	case TCP_REPAIR:
 	case TCP_TIMESTAMP:
@@ -370,7 +373,7 @@ static int get_int(const struct tcp_conn *c, int name, int *v)
 		*v = (int)c->notsent_lowat;
 		return 0;
 	case TCP_INQ:
-		*v = !!(c->flags & CONN_F_INQ);
+		*v = !!(c->so.opts.recv_opts & SOCK_RECV_INQ);
 		return 0;
 	case TCP_TIMESTAMP:
 		*v = (int)tcp_ts_now(c->so.stack, c->ts_offset);
@@ -422,6 +425,13 @@ void tcp_sock_opt_changed(struct sock *so, int level, int name)
 			sock_wake(so, EPOLLIN);
 	}
 	tcp_path_options(c);
+}
+
+int tcp_sock_inq(const struct sock *so)
+{
+	const struct tcp_conn *c = (const struct tcp_conn *)so;
+
+	return so->kind == SOCK_KIND_TCP ? (int)c->rcvq.bytes + !!(c->flags & CONN_F_PEER_DONE) : 0;
 }
 
 int tcp_sock_ioctl(struct sock *so, unsigned long request, int *value)

@@ -122,7 +122,7 @@ static void restart(struct tcp_conn *c)
 	tcp_recover_reset(c);
 	tcp_rtt_init(&c->rtt);
 	c->flags &= CONN_F_NODELAY | CONN_F_CORK | CONN_F_BOUND | CONN_F_PORT | CONN_F_ADDR_BOUND |
-		    CONN_F_NOREUSE | CONN_F_INQ;
+		    CONN_F_NOREUSE;
 	c->so.shut = 0;
 	c->urg_data = 0;
 	c->last_err_soft = 0;

@@ -280,6 +280,69 @@ CASE(options, transparent_and_ulp_refused)
 	R(set_int(fd, SOL_SOCKET, SO_ZEROCOPY, 2));
 }
 
+/* What recvmsg(2) says of the rest, with room of `room` bytes for control messages. */
+static void show_inq(int fd, size_t len, size_t room, int flags)
+{
+	char buf[64], control[CMSG_SPACE(sizeof(int))];
+	struct iovec v = {buf, len};
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = room ? control : NULL,
+			   .msg_controllen = room,
+			   .msg_flags = 0x55};
+	struct cmsghdr *h;
+	int inq = -1;
+
+	memset(control, 0, sizeof(control));
+	R(recvmsg(fd, &m, flags));
+	h = CMSG_FIRSTHDR(&m);
+	if (h && h->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&inq, CMSG_DATA(h), sizeof(inq));
+	say("flags %#x control %zu: len %zu level %d type %d inq %d", m.msg_flags, (size_t)m.msg_controllen,
+	    h ? (size_t)h->cmsg_len : 0, h ? h->cmsg_level : 0, h ? h->cmsg_type : 0, inq);
+}
+
+CASE(options, inq_tells_the_rest)
+{
+	int p, fd = tcp_pair(&p);
+
+	R(set_int(fd, IPPROTO_TCP, TCP_INQ, 2));
+	TRIP(fd, IPPROTO_TCP, TCP_INQ, 1);
+	peer_send(p, "0123456789", 10);
+	until_queued(fd, 10);
+	show_inq(fd, 3, CMSG_SPACE(sizeof(int)), 0);
+	show_inq(fd, 2, CMSG_SPACE(sizeof(int)), MSG_PEEK);
+	show_inq(fd, 0, CMSG_SPACE(sizeof(int)), 0);
+	show_inq(fd, 1, CMSG_LEN(sizeof(int)) - 2, 0);
+	show_inq(fd, 1, 4, 0);
+	show_inq(fd, 1, 0, 0);
+	show_inq(fd, 4, CMSG_SPACE(sizeof(int)), 0);
+	show_inq(fd, 4, CMSG_SPACE(sizeof(int)), MSG_DONTWAIT);
+	peer_send(p, "abc", 3);
+	peer_close(p);
+	until_rdhup(fd);
+	show_inq(fd, 2, CMSG_SPACE(sizeof(int)), 0);
+	show_inq(fd, 1, CMSG_SPACE(sizeof(int)), 0);
+	show_inq(fd, 1, CMSG_SPACE(sizeof(int)), 0);
+	TRIP(fd, IPPROTO_TCP, TCP_INQ, 0);
+	show_inq(fd, 1, CMSG_SPACE(sizeof(int)), 0);
+}
+
+/* Set before the socket becomes ours, and handed on by a listener. */
+CASE(options, inq_is_inherited)
+{
+	int l = socket(AF_INET, SOCK_STREAM, 0), p, fd;
+
+	R(set_int(l, IPPROTO_TCP, TCP_INQ, 1));
+	NEED(!bind_to(l, OWN_ADDR, PORT(0)) && !listen(l, 4));
+	p = peer_connect(PORT(0));
+	fd = RFD(accept(l, NULL, NULL));
+	OPT(fd, IPPROTO_TCP, TCP_INQ);
+	peer_send(p, "0123456789", 10);
+	until_queued(fd, 10);
+	show_inq(fd, 3, CMSG_SPACE(sizeof(int)), 0);
+}
+
 CASE(options, tcp_options_on_udp)
 {
 	int fd = udp_bound(PORT(0));

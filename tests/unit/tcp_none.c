@@ -245,3 +245,9 @@ int tcp_sock_ioctl(struct sock *so, unsigned long request, int *value)
 	(void)so, (void)request, (void)value;
 	return -ENOTTY;
 }
+
+int tcp_sock_inq(const struct sock *so)
+{
+	(void)so;
+	return 0;
+}
