@@ -33,6 +33,8 @@ from net import OWN_ADDR, PEER_ADDR, skip
 
 FAR_ADDR = "198.18.0.3"  # the client's stack, where both ends are under Shunt
 DEFAULT_LIMIT_S = 60
+LONG = bool(os.environ.get("TEST_LONG"))
+LOAD_S = 10 if LONG else 2  # how long a load tool drives a program
 PAIR_LINKS = ("memif", "vhost")
 
 
@@ -106,11 +108,12 @@ class Lab:
 
     # -- programs --
 
-    def argv(self, argv, far=False, keys=None):
-        """The whole command line for argv under Shunt; far: at the client's end of a memif or vhost link."""
+    def argv(self, argv, far=False, keys=None, by=()):
+        """The whole command line for argv under Shunt; far: at the client's end of a memif or vhost link; by: a
+        program that is not under Shunt itself, and starts it, like setpriv."""
         keys = {**self.keys, **(keys or {})}
         if self.kernel:
-            return self.pair.peer.argv(*argv) if far else self.pair.box.argv(*argv)
+            return self.pair.peer.argv(*by, *argv) if far else self.pair.box.argv(*by, *argv)
         addr = FAR_ADDR if far else OWN_ADDR
         ns = self.pair.peer if far or self.link == "tap" else self.pair.box
         sock = os.path.join(self.dir, "link.sock")
@@ -124,14 +127,14 @@ class Lab:
         if "queues" in keys:
             keys.setdefault("log", "info")  # until_serving() looks for them in the start line
         env = net.shunt_env(self.lib, keys.pop("link", link), keys.pop("addr", addr + "/24"), **keys)
-        return ns.argv("env", *env, *argv)
+        return ns.argv(*by, "env", *env, *argv)
 
-    def start(self, argv, far=False, keys=None, under_shunt=True, env=None, name=None, pass_fds=()):
+    def start(self, argv, far=False, keys=None, under_shunt=True, env=None, name=None, pass_fds=(), by=()):
         """Starts a program that stays; its output goes to a log in the test's folder."""
         self.n += 1
         log = os.path.join(self.dir, "%d-%s.log" % (self.n, name or os.path.basename(argv[0])))
         self.logs.append(log)
-        full = self.argv(argv, far, keys) if under_shunt else self.pair.peer.argv(*argv)
+        full = self.argv(argv, far, keys, by) if under_shunt else self.pair.peer.argv(*by, *argv)
         with open(log, "wb") as out:
             p = subprocess.Popen(full, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=self.dir,
                                  start_new_session=True, env={**os.environ, **(env or {})}, pass_fds=pass_fds)
@@ -197,6 +200,17 @@ class Lab:
             check(r.returncode == 0, "status", r.returncode, "of", " ".join(full), "\n" + tail_text(out),
                   "\n" + tail_text(err))
         return r
+
+    def wrk(self, url, *args, connections=16, run=None, allowed_errors=0):
+        """Drives a web server for LOAD_S; every answer must be a good one. Returns how many there were."""
+        need_programs("wrk")
+        text = (run or self.client)(["wrk", "-t", "1", "-c", str(connections), "-d", str(LOAD_S), "--timeout", "5", *args,
+                                     url], timeout=LOAD_S + 30).stdout.decode()
+        errors = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", text)))
+        done = int(re.search(r"(\d+) requests in", text).group(1))
+        check(errors <= allowed_errors and "Non-2xx" not in text and done > 0, text)
+        print("  wrk %s: %d/s" % (" ".join(args) or "keep-alive", done // LOAD_S))
+        return done
 
     def connect(self, port, timeout=10):
         s = socket.create_connection((OWN_ADDR, port), timeout=timeout)
