@@ -45,6 +45,8 @@ static struct plain_test *plain_tests;
 #define cr_assert_null(p, ...)     cr_assert((p) == NULL)
 #define cr_assert_not_null(p, ...) cr_assert((p) != NULL)
 #define cr_assert_eq(a, b, ...)    cr_assert((a) == (b))
+#define cr_assert_neq(a, b, ...)   cr_assert((a) != (b))
+#define cr_assert_lt(a, b, ...)    cr_assert((a) < (b))
 #define cr_assert_geq(a, b, ...)   cr_assert((a) >= (b))
 #define cr_assert_leq(a, b, ...)   cr_assert((a) <= (b))
 
