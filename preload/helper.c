@@ -3,9 +3,9 @@
  * helper.c - the helper thread (helper.h)
  *
  *     TICKING ──every instance has somebody asleep on it──► PARKED (asleep without a time limit,
- *        ▲  │                                                  │    or 1 s when relying on another process)
- *        │  └──nobody drives──► drive, then sleep as the driver itself
- *        └── a thread leaves its wait: helper_kick() sets the alarm
+ *        ▲  │                                                  │    or 1 s at most when relying on another
+ * process) │  └──nobody drives──► drive, then sleep as the driver itself └── a thread leaves its wait:
+ * helper_kick() sets the alarm
  *
  * The alarm is a timer descriptor, so that an application thread can set it without waking the helper: a
  * program that soon waits again has cost a system call, and the helper one look.
@@ -27,11 +27,10 @@
 #include "own_fd.h"
 #include "wait.h"
 
-#define TICK_NS         (1 * NS_PER_MS)
-#define AT_ONCE_NS      1
-#define PARK_RECHECK_NS (1 * NS_PER_SEC)
-#define STACK_BYTES     (256 * 1024)
-#define STOP_WAIT_MS    100
+#define TICK_NS      (1 * NS_PER_MS)
+#define AT_ONCE_NS   1
+#define STACK_BYTES  (256 * 1024)
+#define STOP_WAIT_MS 100
 
 _Atomic uint32_t helper_state = HELPER_NONE;
 
@@ -45,7 +44,8 @@ static bool looked_after(const struct inst *in, unsigned slot)
 {
 	uint32_t driver = atomic_load(&in->driver_slot);
 
-	return driver != 0 && driver != slot + 1 && atomic_load(&slot_at(driver - 1)->pid) != 0;
+	return driver != 0 && driver != slot + 1 && driver != atomic_load(&in->silent_slot) &&
+	       atomic_load(&slot_at(driver - 1)->pid) != 0;
 }
 
 static bool all_looked_after(unsigned slot)
@@ -76,7 +76,7 @@ static void wait_for_alarm(void)
 		real_ppoll(NULL, 0, &tick, NULL);
 }
 
-/* A driver in another process may be killed, and then nobody would kick. */
+/* A driver in another process may be killed or stopped, and then nobody would kick. */
 static bool driver_elsewhere(void)
 {
 	for (unsigned i = 0; i < domain->n_insts; i++) {
@@ -94,7 +94,7 @@ static void park(unsigned slot)
 	uint32_t parked = HELPER_PARKED;
 
 	if (driver_elsewhere())
-		set_alarm(PARK_RECHECK_NS);
+		set_alarm((long)wait_recheck_ns(inst_clock()));
 	atomic_store(&helper_state, HELPER_PARKED);
 	if ((!all_looked_after(slot) || atomic_load(&stopping)) &&
 	    atomic_compare_exchange_strong(&helper_state, &parked, HELPER_TICKING))
@@ -143,6 +143,15 @@ static bool driven_since(unsigned slot, time_ns then)
 	return true;
 }
 
+/* Does whoever has the driver's role in another process still do anything? */
+static void watch_drivers(unsigned slot)
+{
+	time_ns now = inst_clock();
+
+	for (unsigned i = 0; driver_elsewhere() && i < domain->n_insts; i++)
+		inst_try_poll_watching(&domain->insts[i], slot, now);
+}
+
 static void go_on(void)
 {
 	atomic_store(&helper_state, HELPER_TICKING);
@@ -157,6 +166,7 @@ static void watch(unsigned slot)
 		if (atomic_load(&stopping))
 			return;
 		member_reap(inst_clock());
+		watch_drivers(slot);
 		if (!all_looked_after(slot) && !driven_since(slot, inst_clock() - TICK_NS))
 			stand_in(slot);
 		if (all_looked_after(slot))

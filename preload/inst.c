@@ -29,6 +29,7 @@
 #define NAP_MAX_NS    (1 * NS_PER_MS)
 #define NAP_IDLE_PART 8 /* nap for this part of the time since the last frame */
 #define CALIBRATE_NS  (20 * NS_PER_MS)
+#define SILENT_NS     (100 * NS_PER_MS) /* a driver asleep for this long may be stopped or dead */
 
 static struct netdev *device;
 
@@ -275,6 +276,22 @@ unsigned inst_try_poll(struct inst *in)
 		return poll_locked(in);
 	cancel_again();
 	return 0;
+}
+
+unsigned inst_try_poll_watching(struct inst *in, unsigned slot, time_ns now)
+{
+	uint32_t driver = atomic_load_explicit(&in->driver_slot, memory_order_relaxed);
+	time_ns driven = atomic_load_explicit(&in->driven_at, memory_order_relaxed), until;
+	unsigned n;
+
+	if (__builtin_expect(driver == 0 || driver == slot + 1 || now < driven + SILENT_NS, 1))
+		return inst_try_poll(in);
+	until = atomic_load_explicit(&in->driver_until, memory_order_relaxed);
+	n = inst_try_poll(in);
+	if (n > 0 || (until < now && now - until > SILENT_NS) ||
+	    atomic_load_explicit(&in->lock.word, memory_order_relaxed) != 0)
+		atomic_store(&in->silent_slot, driver);
+	return n;
 }
 
 int inst_sleep_fd(const struct inst *in)

@@ -26,7 +26,9 @@ struct inst {
 	uint16_t index;      /* in domain->insts; also the device's queue */
 	struct stack *stack; /* shared memory */
 	_Atomic uint32_t
-		driver_slot;        /* 1 + slot of the thread that sleeps on the device for all; 0: nobody */
+		driver_slot; /* 1 + slot of the thread that sleeps on the device for all; 0: nobody */
+	_Atomic uint32_t
+		silent_slot;        /* 1 + slot of a driver that slept on when it should not have; 0: none */
 	_Atomic uint64_t driven_at; /* last poll */
 	_Atomic uint32_t worker;    /* with several instances: thread that drives this one; 0: none does */
 	_Atomic uint64_t busy_at;   /* last poll that received something */
@@ -82,6 +84,14 @@ void inst_flush(struct inst *in);
  * (about 1 ms). `bytes`: how many the call wrote.
  */
 void inst_sent(struct inst *in, size_t bytes);
+
+/*
+ * A driver's process may be stopped or killed, and then its role helps nobody. Polls like inst_try_poll();
+ * when the driver is another thread than that of `slot` and let frames lie, slept past its time, or nobody
+ * comes to the lock, it is marked as silent: looked over and replaced until it comes back. Being wrong costs
+ * one wake-up.
+ */
+unsigned inst_try_poll_watching(struct inst *in, unsigned slot, time_ns now);
 
 /* One round of driving; takes and releases the lock. Returns the number of frames received. */
 unsigned inst_poll(struct inst *in);

@@ -5,10 +5,20 @@
  * Futexes are the shared kind, since the waiters may be in other processes. A sleeper looks up every
  * LOCK_RECHECK_MS: that bounds the damage of a wake-up lost with a killed process. A lock whose owner was
  * killed is taken over, with a warning, since what the owner was in the middle of stays half done.
+ *
+ * An owner that was stopped (SIGSTOP, job control) would stop the whole family with it, and its lock cannot
+ * be taken from it, since it will go on one day. So whoever waits continues it, and it stops itself again
+ * when it gives the lock back, some microseconds later. Nothing of the program runs in between but a handler
+ * of SIGCONT. Somebody else's SIGCONT within these microseconds is lost; what is stopped by a debugger stays
+ * stopped.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +30,6 @@
 #define LOCK_SPINS      200
 #define LOCK_RECHECK_MS 100
 #define LOCK_NAP_US     50
-#define LOCK_WAITERS    (1u << 31)
 
 static __thread uint32_t cached_tid;
 
@@ -103,7 +112,7 @@ static bool thread_is_dead(uint32_t tid)
 
 static bool take_over(struct shm_lock *l, uint32_t tid)
 {
-	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed), owner = w & ~LOCK_WAITERS;
+	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed), owner = w & LOCK_OWNER;
 
 	if (owner == 0 || !thread_is_dead(owner) ||
 	    !atomic_compare_exchange_strong_explicit(&l->word, &w, tid | LOCK_WAITERS, memory_order_acquire,
@@ -111,6 +120,55 @@ static bool take_over(struct shm_lock *l, uint32_t tid)
 		return false;
 	log_warn("thread %u was killed inside Shunt; what it was doing is left as it was", owner);
 	return true;
+}
+
+/* As /proc says, by system calls of our own: nothing of libc's stdio or of the exported calls here. */
+static bool thread_is_stopped(uint32_t tid)
+{
+	char path[32], stat[256], *end;
+	int saved = errno;
+	long fd, n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", tid);
+	fd = real_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	if (fd >= 0) {
+		n = real_syscall(SYS_read, fd, (long)stat, sizeof(stat) - 1, 0, 0, 0);
+		real_close((int)fd);
+	}
+	errno = saved;
+	if (n <= 0)
+		return false;
+	stat[n] = '\0';
+	end = strrchr(stat, ')');
+	return end && end[1] == ' ' && end[2] == 'T';
+}
+
+static void continue_thread(uint32_t tid)
+{
+	int saved = errno;
+
+	real_syscall(SYS_kill, tid, SIGCONT, 0, 0, 0, 0);
+	errno = saved;
+}
+
+static void continue_stopped_owner(struct shm_lock *l)
+{
+	uint32_t w = atomic_load_explicit(&l->word, memory_order_relaxed), marked = w | LOCK_STOP_AGAIN;
+	uint32_t owner = w & LOCK_OWNER;
+
+	if (owner == 0 || !thread_is_stopped(owner) ||
+	    !atomic_compare_exchange_strong_explicit(&l->word, &w, marked, memory_order_relaxed,
+						     memory_order_relaxed))
+		return;
+	if (thread_is_stopped(owner)) {
+		continue_thread(owner);
+		return;
+	}
+	/* Somebody else continued it: take the mark back, or its effect when it was quicker. */
+	if (!atomic_compare_exchange_strong_explicit(&l->word, &marked, w, memory_order_relaxed,
+						     memory_order_relaxed) &&
+	    (marked & LOCK_OWNER) != owner)
+		continue_thread(owner);
 }
 
 void shm_lock_slow(struct shm_lock *l, uint32_t tid)
@@ -135,8 +193,11 @@ void shm_lock_slow(struct shm_lock *l, uint32_t tid)
 		    !atomic_compare_exchange_strong_explicit(&l->word, &w, w | LOCK_WAITERS,
 							     memory_order_relaxed, memory_order_relaxed))
 			continue;
-		if (!futex_wait(&l->word, w | LOCK_WAITERS, &recheck) && take_over(l, tid))
+		if (futex_wait(&l->word, w | LOCK_WAITERS, &recheck))
+			continue;
+		if (take_over(l, tid))
 			return;
+		continue_stopped_owner(l);
 	}
 }
 
@@ -155,7 +216,13 @@ bool shm_lock_within(struct shm_lock *l, unsigned ms)
 	return false;
 }
 
-void shm_unlock_slow(struct shm_lock *l)
+void shm_unlock_slow(struct shm_lock *l, uint32_t word)
 {
-	futex_wake(&l->word, 1);
+	int saved = errno;
+
+	if (word & LOCK_WAITERS)
+		futex_wake(&l->word, 1);
+	if (word & LOCK_STOP_AGAIN)
+		real_syscall(SYS_kill, real_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0), SIGSTOP, 0, 0, 0, 0);
+	errno = saved;
 }

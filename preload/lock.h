@@ -16,11 +16,16 @@
 struct timespec;
 
 struct shm_lock {
-	_Atomic uint32_t word; /* 0 free; else owner's tid, bit 31 set when somebody sleeps */
+	_Atomic uint32_t word; /* 0 free; else owner's tid and LOCK_* */
 };
 
+#define LOCK_WAITERS (1u << 31) /* somebody sleeps */
+#define LOCK_STOP_AGAIN                                                                                      \
+	(1u << 30) /* the owner was stopped, was continued for others' sake, and is to stop again */
+#define LOCK_OWNER (~(LOCK_WAITERS | LOCK_STOP_AGAIN))
+
 void shm_lock_slow(struct shm_lock *l, uint32_t tid);
-void shm_unlock_slow(struct shm_lock *l);
+void shm_unlock_slow(struct shm_lock *l, uint32_t word);
 
 /* Gone, or a zombie: a zombie's descriptors are closed. */
 bool process_is_dead(int pid);
@@ -61,14 +66,16 @@ static inline void shm_lock(struct shm_lock *l)
 
 static inline void shm_unlock(struct shm_lock *l)
 {
-	if (atomic_exchange_explicit(&l->word, 0, memory_order_release) & (1u << 31))
-		shm_unlock_slow(l);
+	uint32_t word = atomic_exchange_explicit(&l->word, 0, memory_order_release);
+
+	if (word & (LOCK_WAITERS | LOCK_STOP_AGAIN))
+		shm_unlock_slow(l, word);
 	signals_release();
 }
 
 static inline bool shm_lock_is_mine(const struct shm_lock *l)
 {
-	return (atomic_load_explicit(&l->word, memory_order_relaxed) & ~(1u << 31)) == thread_id();
+	return (atomic_load_explicit(&l->word, memory_order_relaxed) & LOCK_OWNER) == thread_id();
 }
 
 #endif

@@ -20,7 +20,7 @@
 #include "wait.h"
 
 #define UNBORN_MAX_NS (10 * NS_PER_SEC) /* a fork that is not over by now has failed */
-#define REAP_EVERY_NS (1 * NS_PER_SEC)
+#define REAP_EVERY_NS (200 * NS_PER_MS)
 
 struct member *member_self;
 

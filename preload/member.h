@@ -64,7 +64,7 @@ void member_end_threads(void);
 /* For member_exit(): gives up this process's membership and all references it still has. */
 bool member_leave(void);
 
-/* Looks for killed members at most once a second and cleans up after them. */
+/* Looks for killed members at most five times a second and cleans up after them. */
 void member_reap(time_ns now);
 
 /*

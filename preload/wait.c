@@ -21,11 +21,13 @@
 #include "spin.h"
 #include "wait.h"
 
-#define SPIN_RECENT_NS (1 * NS_PER_MS) /* spinning pays only while packets come in */
-#define ABANDONED_NS   (1 * NS_PER_MS) /* not driven for this long, an instance is taken over by others */
-#define NO_SLOT_NAP_NS (1 * NS_PER_MS)
-#define RECHECK_NS     (1 * NS_PER_SEC) /* a process that should wake us may have been killed */
-#define MASK_CHECK_NS  (1 * NS_PER_MS)
+#define SPIN_RECENT_NS   (1 * NS_PER_MS) /* spinning pays only while packets come in */
+#define ABANDONED_NS     (1 * NS_PER_MS) /* not driven for this long, an instance is taken over by others */
+#define NO_SLOT_NAP_NS   (1 * NS_PER_MS)
+#define RECHECK_NS       (1 * NS_PER_SEC) /* a process that should wake us may have been killed */
+#define RECHECK_BUSY_NS  (200 * NS_PER_MS)
+#define RECHECK_BUSY_FOR (5 * NS_PER_SEC) /* since the last frame */
+#define MASK_CHECK_NS    (1 * NS_PER_MS)
 
 struct waiter {
 	struct wait_source *src;
@@ -119,18 +121,24 @@ static unsigned drive(const struct waiter *w, time_ns now)
 		if (!is_ours(w, in, now))
 			continue;
 		work_for(w, in);
-		got += inst_try_poll(in);
+		got += inst_try_poll_watching(in, w->slot, now);
 	}
 	return got;
 }
 
-static bool busy_lately(time_ns now)
+static bool busy_within(time_ns ns, time_ns now)
 {
 	for (unsigned i = 0; i < domain->n_insts; i++)
-		if (now - atomic_load_explicit(&domain->insts[i].busy_at, memory_order_relaxed) <
-		    SPIN_RECENT_NS)
+		if (now - atomic_load_explicit(&domain->insts[i].busy_at, memory_order_relaxed) < ns)
 			return true;
 	return false;
+}
+
+time_ns wait_recheck_ns(time_ns now)
+{
+	bool alone = atomic_load_explicit(&domain->n_members, memory_order_relaxed) < 2;
+
+	return !alone && busy_within(RECHECK_BUSY_FOR, now) ? RECHECK_BUSY_NS : RECHECK_NS;
 }
 
 /* Whether the thread of slot `cur` - 1 keeps the role when that of `slot` wants it. */
@@ -139,7 +147,7 @@ static bool role_kept(const struct inst *in, uint32_t cur, unsigned slot)
 	const struct slot *has, *wants = slot_at(slot);
 	uint32_t home = 1u + in->index;
 
-	if (cur == 0)
+	if (cur == 0 || cur == atomic_load(&in->silent_slot))
 		return false;
 	has = slot_at(cur - 1);
 	if (atomic_load(&has->pid) == 0)
@@ -151,8 +159,10 @@ static bool role_kept(const struct inst *in, uint32_t cur, unsigned slot)
 
 static bool role_take(struct inst *in, unsigned slot)
 {
-	uint32_t cur = atomic_load(&in->driver_slot);
+	uint32_t cur = atomic_load(&in->driver_slot), me = slot + 1;
 
+	if (__builtin_expect(atomic_load_explicit(&in->silent_slot, memory_order_relaxed) == me, 0))
+		atomic_compare_exchange_strong(&in->silent_slot, &me, 0);
 	for (;;) {
 		if (cur == slot + 1)
 			return true;
@@ -315,8 +325,8 @@ static unsigned add_own_fds(struct waiter *w, struct pollfd *fds, unsigned n, ti
 			fds[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
 	if ((others_drive || atomic_load_explicit(&domain->n_members, memory_order_relaxed) > 1) &&
-	    *until > now + RECHECK_NS)
-		*until = now + RECHECK_NS;
+	    *until > now + wait_recheck_ns(now))
+		*until = now + wait_recheck_ns(now);
 	return n;
 }
 
@@ -423,7 +433,7 @@ int wait_for(struct wait_source *src, time_ns deadline)
 			spin_until = now + spin_ns;
 			continue;
 		}
-		if (now < spin_until && busy_lately(now))
+		if (now < spin_until && busy_within(SPIN_RECENT_NS, now))
 			continue;
 		if (!w.slept) {
 			w.slot = slot_mine();

@@ -64,6 +64,12 @@ int wait_deadline(const struct timespec *timeout, time_ns *deadline);
 void wait_batch(unsigned n);
 bool wait_in_batch(void);
 
+/*
+ * How long a sleep may last at most that relies on another process: shortly after there was traffic less than
+ * a second, since that process may have been stopped or killed.
+ */
+time_ns wait_recheck_ns(time_ns now);
+
 /* In a fork child. */
 void wait_forget(void);
 

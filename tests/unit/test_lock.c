@@ -154,3 +154,31 @@ Test(lock, of_a_killed_process_is_taken_over)
 	killed_owner(true);
 	killed_owner(false);
 }
+
+/* Whoever waits for a lock of a stopped process gets it, and the process stops again. */
+Test(lock, stopped_owner_gives_it_back_and_stops_again)
+{
+	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		thread_id_forget();
+		shm_lock(&s->lock);
+		raise(SIGSTOP);
+		s->count = 1;
+		shm_unlock(&s->lock);
+		s->count = 2;
+		_exit(0);
+	}
+	waitid(P_PID, (id_t)pid, &info, WSTOPPED);
+	shm_lock(&s->lock);
+	cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+	cr_assert_eq(info.si_status, SIGSTOP);
+	cr_assert_eq(s->count, 1);
+	shm_unlock(&s->lock);
+	kill(pid, SIGCONT);
+	waitid(P_PID, (id_t)pid, &info, WEXITED);
+	cr_assert_eq(info.si_code, CLD_EXITED);
+	cr_assert_eq(s->count, 2);
+}
