@@ -12,7 +12,7 @@ policy_rc_d=/usr/sbin/policy-rc.d
 
 packages_build='gcc clang meson ninja-build pkg-config libdpdk-dev libcriterion-dev libnuma-dev libbsd-dev libarchive-dev'
 packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping netbase curl wrk redis-server redis-tools nginx-light
-	memcached iperf3 nodejs openssl apache2 lighttpd haproxy dnsmasq-base unbound bind9-dnsutils
+	memcached iperf3 nodejs openssl apache2 lighttpd haproxy dnsmasq-base unbound bind9-dnsutils socat wget
 	libpython3.11-testsuite'
 packages_long='qemu-system-x86 busybox-static cpio postgresql default-jdk-headless'
 

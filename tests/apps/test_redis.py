@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""redis-server under Shunt: commands, load, snapshots by a forked child meanwhile, large values, clean end."""
+"""redis-server under Shunt: commands, load, snapshots and rewrites by a forked child, threads, replicas, end."""
 import os
 import signal
 import socket
 import sys
+import time
 
 import lib
 from lib import check, check_equal, limit, links, need_programs, recv_exactly, until
 
 PORT = 6379
 EVERY = ("kernel", "tap", "af_packet", "memif", "vhost")
+LOADED = ("kernel", "tap", "af_packet") if lib.LONG else ("kernel", "tap")
 
 
 def redis(lab, *args, **kw):
@@ -153,6 +155,114 @@ def test_replication_and_publish(lab):
     recv_exactly(s, len(b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"))
     check_equal(cli(lab, "publish", "news", "hello"), "1")
     check(b"hello" in recv_exactly(s, len(b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n")), "publish")
+
+
+def load(lab, *args):
+    """redis-benchmark that runs until it is ended."""
+    return lab.start(["redis-benchmark", "-h", lib.OWN_ADDR, "-p", str(PORT), "-c", "20", "-r", "5000", "-d", "500", "-t",
+                      "set,get,incr", "-l", "-q", *args], under_shunt=False)
+
+
+def commands_done(lab):
+    return int([line for line in cli(lab, "info", "stats").split() if line.startswith("total_commands_processed:")][0].split(":")[1])
+
+
+@links(*LOADED)
+@limit(120)
+def test_append_only_rewrite_under_load(lab):
+    """A child rewrites the append-only file while commands come in; a fresh server then knows all that was answered."""
+    p = redis(lab, "--appendonly", "yes", "--appendfsync", "everysec")
+    idle = lab.counters(p)
+    driven, end, rewrites = load(lab), time.monotonic() + lib.LOAD_S, 0
+    while rewrites < 2 or time.monotonic() < end:
+        cli(lab, "bgrewriteaof")
+        idle_line = "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0"
+        until(lambda: idle_line in cli(lab, "info", "persistence"), 30, "the rewrite")
+        check("aof_last_bgrewrite_status:ok" in cli(lab, "info", "persistence"), "the rewrite failed")
+        rewrites += 1
+    check(driven.poll() is None, "the load ended:", lab.tail(driven.log))
+    lib.net.end_process(driven)
+    check_equal(cli(lab, "set", "last", "one"), "OK")
+    digest = cli(lab, "debug", "digest")
+    lab.check_no_leak(p, idle)
+    check_equal(lab.stop(p), 0)
+    redis(lab, "--appendonly", "yes")
+    until(lambda: "loading:0" in cli(lab, "info", "persistence"), 20, "the file to be loaded")
+    check_equal(cli(lab, "debug", "digest"), digest)
+
+
+@limit(120)
+def test_io_threads(lab):
+    """Four threads read and write the clients' sockets."""
+    p = redis(lab, "--io-threads", "4", "--io-threads-do-reads", "yes")
+    idle = lab.counters(p)
+    driven = [load(lab), load(lab, "-P", "16")]
+    s, value, end = lab.connect(PORT), os.urandom(300000), time.monotonic() + lib.LOAD_S
+    while time.monotonic() < end:
+        s.sendall(b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n" % len(value) + value + b"\r\n")
+        s.sendall(b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n")
+        want = b"+OK\r\n$%d\r\n" % len(value) + value + b"\r\n"
+        check(recv_exactly(s, len(want)) == want, "a value came back changed")
+    s.close()
+    check("io_threads_active:1" in cli(lab, "info", "server"), "the threads did nothing")
+    check(all(d.poll() is None for d in driven), "the load ended")
+    print("  %d commands/s" % (commands_done(lab) / lib.LOAD_S))
+    for d in driven:
+        lib.net.end_process(d)
+    lab.check_no_leak(p, idle)
+    check_equal(lab.stop(p), 0)
+
+
+def test_mass_insertion(lab):
+    """redis-cli --pipe: writes without reading, then counts the answers."""
+    p = redis(lab)
+    idle = lab.counters(p)
+    n = 500000 if lib.LONG else 100000
+    data = b"".join(b"*3\r\n$3\r\nSET\r\n$7\r\nk%06d\r\n$6\r\n%06d\r\n" % (i, i) for i in range(n))
+    text = cli(lab, "--pipe", stdin=data)
+    check("errors: 0, replies: %d" % n in text, text)
+    check_equal(cli(lab, "dbsize"), str(n))
+    check_equal(cli(lab, "get", "k%06d" % (n - 1)), "%06d" % (n - 1))
+    lab.check_no_leak(p, idle)
+    check_equal(lab.stop(p), 0)
+
+
+@links(*LOADED)
+@limit(120)
+def test_replicas_and_subscribers_under_load(lab):
+    """A replica follows while commands come in, and every message reaches every subscriber in order."""
+    p = redis(lab, "--repl-diskless-sync-delay", "0")
+    idle = lab.counters(p)
+    driven = load(lab)
+    subscribers = [lab.connect(PORT) for _ in range(20)]
+    hello = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"
+    for s in subscribers:
+        s.sendall(b"SUBSCRIBE news\r\n")
+        check_equal(recv_exactly(s, len(hello)), hello)
+    replica = lab.start(["redis-server", "--port", "6380", "--bind", "127.0.0.1", "--save", "", "--dir", lab.dir, "--dbfilename",
+                         "replica.rdb", "--replicaof", lib.OWN_ADDR, str(PORT)], under_shunt=False, name="replica")
+    at_replica = ["redis-cli", "-p", "6380"]
+    until(lambda: b"master_link_status:up" in lab.client(at_replica + ["info", "replication"], under_shunt=False,
+                                                         check_status=False).stdout, 30, "the replica")
+    source, end, n = lab.connect(PORT), time.monotonic() + lib.LOAD_S, 0
+    while time.monotonic() < end:
+        source.sendall(b"PUBLISH news %08d\r\n" % n)
+        check_equal(recv_exactly(source, 5), b":20\r\n")
+        n += 1
+    for s in subscribers:
+        want = b"".join(b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$8\r\n%08d\r\n" % i for i in range(n))
+        check(recv_exactly(s, len(want)) == want, "messages are missing or out of order")
+        s.close()
+    source.close()
+    check(driven.poll() is None, "the load ended:", lab.tail(driven.log))
+    lib.net.end_process(driven)
+    check_equal(cli(lab, "wait", "1", "10000"), "1")
+    copy = lab.client(at_replica + ["debug", "digest"], under_shunt=False)
+    check_equal(copy.stdout.decode().strip(), cli(lab, "debug", "digest"))
+    print("  %d messages" % n)
+    lib.net.end_process(replica)
+    lab.check_no_leak(p, idle)
+    check_equal(lab.stop(p), 0)
 
 
 if __name__ == "__main__":
