@@ -39,6 +39,14 @@ static int placeholder(int family)
 	return none - 1;
 }
 
+void accept_prepare(int family)
+{
+	int saved = errno;
+
+	placeholder(family);
+	errno = saved;
+}
+
 static int new_number(int family, bool cloexec)
 {
 	int base = placeholder(family);

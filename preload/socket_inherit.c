@@ -79,20 +79,31 @@ static bool kernel_value(int fd, const struct option *o, unsigned char *value, s
 	return !real_getsockopt(fd, o->level, o->name, value, len);
 }
 
+static bool fresh_value(int fresh, const struct option *o, unsigned char *value, socklen_t *len)
+{
+	if (fresh >= 0)
+		return kernel_value(fresh, o, value, len);
+	memset(value, 0, OPTION_BYTES_MAX);
+	*len = o->size;
+	return !o->doubled;
+}
+
 void socket_inherit(int fd, struct inst *in, struct sock *so, int type)
 {
 	int fresh = real_socket(so->family, type | SOCK_CLOEXEC, 0);
 	unsigned char value[OPTION_BYTES_MAX], pristine[OPTION_BYTES_MAX];
 	socklen_t len, fresh_len;
 
-	if (fresh < 0)
-		return;
+	/*
+	 * Out of numbers there is nothing to compare with: then whatever is not zero is copied, which repeats
+	 * defaults that both have, and leaves out the buffer sizes, which setting would fix for good.
+	 */
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 		const struct option *o = &options[i];
 
 		if (!(o->on & (type == SOCK_STREAM ? ON_TCP : ON_UDP)) ||
 		    (o->level == IPPROTO_IPV6 && so->family != AF_INET6) ||
-		    !kernel_value(fd, o, value, &len) || !kernel_value(fresh, o, pristine, &fresh_len) ||
+		    !kernel_value(fd, o, value, &len) || !fresh_value(fresh, o, pristine, &fresh_len) ||
 		    (len == fresh_len && !memcmp(value, pristine, len)))
 			continue;
 		if (o->doubled)
@@ -101,5 +112,6 @@ void socket_inherit(int fd, struct inst *in, struct sock *so, int type)
 		sock_setopt(so, o->level, o->name, value, len);
 		inst_unlock(in);
 	}
-	real_close(fresh);
+	if (fresh >= 0)
+		real_close(fresh);
 }

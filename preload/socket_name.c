@@ -221,6 +221,8 @@ int socket_listen(int fd, int backlog)
 			goto out;
 	}
 	err = listen_group_listen(f, backlog);
+	if (!err)
+		accept_prepare(f->so->family);
 	if (!err && file_mode(f) == FILE_DUAL)
 		kernel_nonblocking(fd);
 out:

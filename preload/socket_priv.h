@@ -25,6 +25,12 @@
  */
 int socket_block(struct file *f, int fd, uint32_t mask, time_ns timeo, int flags, time_ns *deadline);
 
+/*
+ * What accept(2) needs besides the connection's own number: taken when a socket begins to listen, because a
+ * program that has run out of numbers gives accept(2) exactly one. Without it accept(2) tries again.
+ */
+void accept_prepare(int family);
+
 /* A stack socket for candidate `fd`, under construction; socket_adopt.c. */
 struct adoption {
 	int fd, family, type;

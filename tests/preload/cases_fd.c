@@ -344,3 +344,51 @@ CASE(fd, passed_over_unix_socket_of_own)
 	R(send(fd, "y", 1, 0));
 	say("peer got %s", peer_recv(p, 1));
 }
+
+/* What libuv and nginx do when they have run out: give up a descriptor kept for that, accept, close. */
+CASE(fd, accept_with_the_last_number)
+{
+	int l = tcp_listener(PORT(0), 4), spare = -1, fd, status;
+	struct rlimit limit = {64, 64};
+	pid_t pid = fork(); /* the limit is for the child only */
+
+	if (pid == 0) {
+		NEED(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+		while ((fd = dup(STDIN_FILENO)) >= 0)
+			spare = fd;
+		R(accept(l, NULL, NULL));
+		close(spare);
+		RFD(fd = accept(l, NULL, NULL));
+		say("the spare one %d", fd == spare);
+		R(close(fd));
+		_exit(0);
+	}
+	NEED(peer_connect(PORT(0)) >= 0);
+	waitpid(pid, &status, 0);
+	say("exit %d", WEXITSTATUS(status));
+}
+
+CASE(fd, options_kept_with_the_last_number)
+{
+	struct rlimit limit = {64, 64};
+	int first = socket(AF_INET, SOCK_DGRAM, 0), spare = -1, fd, status;
+	pid_t pid;
+
+	R(set_int(first, SOL_SOCKET, SO_REUSEADDR, 1));
+	R(bind_to(first, OWN_ADDR, PORT(0)));
+	pid = fork();
+	if (pid == 0) {
+		NEED(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+		while ((fd = dup(STDIN_FILENO)) >= 0)
+			spare = fd;
+		close(spare);
+		RFD(fd = socket(AF_INET, SOCK_DGRAM, 0));
+		R(set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1));
+		R(bind_to(fd, OWN_ADDR, PORT(0)));
+		OPT(fd, SOL_SOCKET, SO_REUSEADDR);
+		OPT(fd, SOL_SOCKET, SO_BROADCAST);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	say("exit %d", WEXITSTATUS(status));
+}
