@@ -30,6 +30,7 @@
 #include "file.h"
 #include "inst.h"
 #include "member.h"
+#include "pump.h"
 #include "shm_pool.h"
 #include "slot.h"
 
@@ -54,6 +55,7 @@ struct domain {
 	_Atomic int telemetry_pid; /* who answers: telemetry.h */
 	struct inst_clock_base clock;
 	struct inst insts[DOMAIN_INSTS_MAX];
+	struct pump_counts pump;
 	unsigned ifindex; /* of the link's interface in the kernel, 0: none */
 	int kick_fd;      /* an eventfd that is always readable: fd_epoll.c */
 	struct slot slots[SLOTS_MAX];

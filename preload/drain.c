@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "domain.h"
+#include "drain.h"
 #include "driver/driver.h"
 #include "fd_guard.h"
 #include "helper.h"
@@ -65,7 +66,7 @@ static bool drain_for(time_ns ns)
 	return true;
 }
 
-static void let_go_of_program(void)
+void drain_let_go(void)
 {
 	struct rlimit lim = {.rlim_cur = 1024};
 	int devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -82,6 +83,14 @@ static void let_go_of_program(void)
 	for (int fd = 3; fd < (int)(lim.rlim_cur < DOMAIN_FDS_MAX ? lim.rlim_cur : DOMAIN_FDS_MAX); fd++)
 		if (!fd_guarded(fd) && !driver_owns_fd(fd))
 			real_close(fd);
+}
+
+void drain_and_exit(void)
+{
+	drain_for(DRAIN_CHILD_NS);
+	member_leave();
+	real__exit(0);
+	__builtin_unreachable();
 }
 
 void member_exit(void)
@@ -105,10 +114,8 @@ void member_exit(void)
 		inst_unlock(inst_get(i));
 	}
 	if (!drain_for(DRAIN_HERE_NS) && fork() == 0) {
-		let_go_of_program();
-		drain_for(DRAIN_CHILD_NS);
-		member_leave();
-		real__exit(0);
+		drain_let_go();
+		drain_and_exit();
 	}
 	member_leave();
 	slot_reap(member_pid());

@@ -82,10 +82,21 @@ static void file_end(struct file *f)
 	shm_pool_put(&domain->files, f);
 }
 
+/* Perhaps only pumps have it now: they read from now on. */
+static void wake_pumps(struct file *f)
+{
+	slot_wake_all(&f->sleepers);
+	slot_kick();
+}
+
 void file_put(struct file *f)
 {
-	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1)
+	uint32_t left = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) - 1;
+
+	if (left == 0)
 		file_end(f);
+	else if (__builtin_expect(atomic_load_explicit(&f->pumps, memory_order_relaxed) >= left, 0))
+		wake_pumps(f);
 }
 
 struct file *file_new(enum file_mode mode)
@@ -105,6 +116,7 @@ struct file *file_new(enum file_mode mode)
 	f->owner_pid = f->owner_sig = 0;
 	atomic_store_explicit(&f->flags, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->cmsgs, 0, memory_order_relaxed);
+	atomic_store_explicit(&f->pumps, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->options_set, false, memory_order_relaxed);
 	for (unsigned i = 0; i < SLOTS_MAX / 64; i++)
 		atomic_store_explicit(&f->sleepers.w[i], 0, memory_order_relaxed);

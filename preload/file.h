@@ -37,6 +37,7 @@ struct file {
 	_Atomic uint32_t refs;    /* descriptors of all members + calls under way */
 	_Atomic uint8_t mode;     /* enum file_mode; written after so and inst */
 	_Atomic bool options_set; /* UNDECIDED: as file_mark_candidate_options() */
+	_Atomic uint16_t pumps;   /* pumps that have a reference: pump.h */
 	_Atomic uint16_t cmsgs;   /* control messages that recvmsg(2) must make */
 	_Atomic uint32_t flags; /* O_NONBLOCK, O_ASYNC, O_APPEND as F_SETFL set them; access mode is O_RDWR */
 	struct shm_lock watch_lock;

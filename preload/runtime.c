@@ -28,6 +28,7 @@
 #include "inside.h"
 #include "libc.h"
 #include "log.h"
+#include "pass_name.h"
 #include "result.h"
 #include "runtime.h"
 #include "socket_priv.h"
@@ -47,6 +48,7 @@
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int start_error; /* -errno of the attempt that failed */
 static pid_t own_pid;           /* of the process that has this memory for itself */
+static bool is_passed_image;    /* a family that has the link made this process serve one connection */
 
 /* What a start has made so far. */
 struct start {
@@ -335,7 +337,7 @@ void runtime_before_drop(void)
 	 */
 	if (prctl(PR_GET_KEEPCAPS))
 		return;
-	if (!inside && !geteuid() && own_pid == getpid() && runtime_wanted())
+	if (!inside && !geteuid() && own_pid == getpid() && !is_passed_image && runtime_wanted())
 		runtime_start();
 }
 
@@ -479,6 +481,8 @@ __attribute__((constructor)) static void runtime_load(void)
 	note_pid();
 	pthread_atfork(NULL, NULL, note_pid);
 	log_set_level((enum log_level)config_get()->log);
+	for (int fd = 0; fd <= 2; fd++)
+		is_passed_image |= pass_name_has(fd);
 }
 
 __attribute__((destructor)) static void runtime_unload(void)

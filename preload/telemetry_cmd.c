@@ -114,6 +114,17 @@ static void put_driver(tel *d)
 	put(in, "in_use", m.total - m.free);
 }
 
+static void put_pump(tel *d)
+{
+	tel *in = dict_in(d, "pump");
+
+	put(in, "passed", atomic_load(&domain->pump.passed));
+	put(in, "failed", atomic_load(&domain->pump.failed));
+	put(in, "now", atomic_load(&domain->pump.now));
+	put(in, "to_bytes", atomic_load(&domain->pump.to_bytes));
+	put(in, "from_bytes", atomic_load(&domain->pump.from_bytes));
+}
+
 /* The number in params, or -1 when there is none. */
 static long number(const char *params)
 {
@@ -136,8 +147,10 @@ static int counters(const char *cmd, const char *params, tel *d)
 			sum_one(inst_get(i), &s);
 	rte_tel_data_start_dict(d);
 	put_stack(d, &s);
-	if (only < 0)
+	if (only < 0) {
 		put_driver(d);
+		put_pump(d);
+	}
 	put(d, "instances", s.seen);
 	put(d, "instances_busy", s.busy);
 	return 0;

@@ -12,6 +12,7 @@
 #include "fd_guard.h"
 #include "inside.h"
 #include "member.h"
+#include "pass.h"
 #include "socket.h"
 #include "wrap.h"
 #include "wrap_file.h"
@@ -31,8 +32,12 @@ static bool known(int fd)
 
 static void forget(int fd)
 {
-	if (known(fd) && member_is_me())
+	if (!known(fd))
+		return;
+	if (member_is_me())
 		file_uninstall(fd);
+	else
+		pass_vfork_dup(-1, fd);
 }
 
 int wrap_close(int fd)
@@ -86,7 +91,9 @@ static int duplicated(int fd, int newfd)
 {
 	int saved = errno;
 
-	if (newfd >= 0 && newfd != fd && (known(fd) || known(newfd)) && member_is_me())
+	if (newfd >= 0 && newfd != fd && !member_is_me())
+		pass_vfork_dup(fd, newfd);
+	else if (newfd >= 0 && newfd != fd && (known(fd) || known(newfd)))
 		file_dup(fd, newfd);
 	errno = saved;
 	return newfd;

@@ -9,6 +9,7 @@
 #include <sys/sendfile.h>
 
 #include "bad_pointer.h"
+#include "pass.h"
 #include "socket.h"
 #include "wrap.h"
 #include "wrap_file.h"
@@ -202,6 +203,21 @@ ssize_t wrap_sendto(int fd, const void *buf, size_t n, int flags, const struct s
 	return f ? transmit(fd, f, buf, n, flags, addr, len) : real_sendto(fd, buf, n, flags, addr, len);
 }
 
+/* To AF_UNIX sockets and all others that are not ours; connections of ours may be among what it passes. */
+static ssize_t kernel_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	_Alignas(struct cmsghdr) char control[PASS_CONTROL_MAX];
+	struct msghdr copy;
+	struct pass p;
+	ssize_t n;
+
+	if (!msg->msg_controllen || bad_pointer(msg->msg_control) || !pass_rights(&p, msg, &copy, control))
+		return real_sendmsg(fd, msg, flags);
+	n = real_sendmsg(fd, &copy, flags);
+	pass_rights_end(&p, n >= 0);
+	return n;
+}
+
 ssize_t wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	int err, saved = errno;
@@ -211,7 +227,7 @@ ssize_t wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 		return real_sendmsg(fd, msg, flags);
 	if (err)
 		return result(err, saved);
-	return f ? ON_FILE(f, socket_sendmsg(fd, f, msg, flags)) : real_sendmsg(fd, msg, flags);
+	return f ? ON_FILE(f, socket_sendmsg(fd, f, msg, flags)) : kernel_sendmsg(fd, msg, flags);
 }
 
 int wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)

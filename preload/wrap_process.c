@@ -2,8 +2,8 @@
 /*
  * wrap_process.c - exported: the ends and beginnings of a process, and syscall(2)
  *
- * fork(3) needs no wrapper: pthread_atfork(3) tells member.c. posix_spawn, popen and system clone with shared
- * memory and exec inside libc: their child touches no table of ours, and their descriptors are the kernel's.
+ * fork(3) needs no wrapper: pthread_atfork(3) tells member.c. What exec and its kin hand to the new image is
+ * pass.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include "inside.h"
 #include "inst.h"
 #include "member.h"
+#include "pass.h"
 #include "runtime.h"
 #include "signal_hold.h"
 #include "wrap.h"
@@ -125,12 +126,18 @@ static bool may_exec_name(const char *name)
 /* Calls exec, which only returns when it failed. */
 #define EXEC(may, call)                                                                                      \
 	({                                                                                                   \
+		struct pass pass_;                                                                           \
+		bool may_ = (may);                                                                           \
 		int got_, saved_;                                                                            \
-		if (may)                                                                                     \
+		if (may_) {                                                                                  \
+			pass_begin(&pass_, PASS_INHERITED);                                                  \
 			member_before_exec();                                                                \
+		}                                                                                            \
 		got_ = (call);                                                                               \
 		saved_ = errno;                                                                              \
 		member_exec_failed();                                                                        \
+		if (may_)                                                                                    \
+			pass_end(&pass_, false);                                                             \
 		errno = saved_;                                                                              \
 		got_;                                                                                        \
 	})
@@ -216,6 +223,59 @@ int wrap_execle(const char *path, const char *arg, ...)
 	envp = va_arg(ap, char *const *);
 	va_end(ap);
 	return fits ? wrap_execve(path, (char *const *)argv, envp) : (int)result(-E2BIG, 0);
+}
+
+/*
+ * These clone with shared memory and exec inside libc. posix_spawn returns when the image runs, system when
+ * it has ended.
+ */
+int wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		     const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+	struct pass p;
+	int err;
+
+	pass_begin(&p, actions ? PASS_ALL : PASS_INHERITED);
+	err = real_posix_spawn(pid, path, actions, attr, argv, envp);
+	pass_end(&p, !err);
+	return err;
+}
+
+int wrap_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+		      const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
+{
+	struct pass p;
+	int err;
+
+	pass_begin(&p, actions ? PASS_ALL : PASS_INHERITED);
+	err = real_posix_spawnp(pid, file, actions, attr, argv, envp);
+	pass_end(&p, !err);
+	return err;
+}
+
+int wrap_system(const char *command)
+{
+	struct pass p;
+	int status;
+
+	if (!command)
+		return real_system(command);
+	pass_begin(&p, PASS_INHERITED);
+	pass_go(&p);
+	status = real_system(command);
+	pass_end(&p, true);
+	return status;
+}
+
+FILE *wrap_popen(const char *command, const char *type)
+{
+	struct pass p;
+	FILE *stream;
+
+	pass_begin(&p, PASS_INHERITED);
+	stream = real_popen(command, type);
+	pass_end(&p, stream);
+	return stream;
 }
 
 /* A raw clone that copies memory is a fork behind libc's back. */

@@ -2,7 +2,7 @@
 /*
  * diff.c - runs one differential case: registry, printing, small socket helpers, conditions
  *
- *     diff_cases --list | --peer CTL_FD | GROUP.NAME CTL_FD BASE_PORT
+ *     diff_cases --list | --image BASE_PORT | --peer CTL_FD | GROUP.NAME CTL_FD BASE_PORT
  *
  * Started by run.py. Output goes to stdout in one piece at exit or fork, so that lines of several processes
  * do not mix in the middle.
@@ -401,6 +401,11 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "--peer")) {
 		base_port = atoi(argv[3]);
 		return peer_main(atoi(argv[2]));
+	}
+	if (argc == 3 && !strcmp(argv[1], "--image")) {
+		base_port = atoi(argv[2]);
+		exec_image();
+		return 0;
 	}
 	if (argc != 4) {
 		fprintf(stderr,

@@ -125,6 +125,9 @@ void recv_pattern(int fd, size_t len, uint32_t seed);
 /* send() all; prints only when it fails. */
 void send_pattern(int fd, size_t len, uint32_t seed);
 
+/* cases_exec.c: what a new program image does with the connection under its stdin. */
+void exec_image(void);
+
 /* ---- the peer: a slot is a socket of the peer process ---- */
 
 enum peer_op {
