@@ -13,7 +13,7 @@ policy_rc_d=/usr/sbin/policy-rc.d
 packages_build='gcc clang meson ninja-build pkg-config libdpdk-dev libcriterion-dev libnuma-dev libbsd-dev libarchive-dev'
 packages_test='clang-format python3 iproute2 ethtool util-linux procps iputils-ping netbase curl wrk redis-server redis-tools nginx-light
 	memcached iperf3 nodejs openssl apache2 lighttpd haproxy dnsmasq-base unbound bind9-dnsutils socat wget
-	libpython3.11-testsuite'
+	libpython3.11-testsuite openssh-server openssh-client'
 packages_long='qemu-system-x86 busybox-static cpio postgresql default-jdk-headless'
 
 say()
@@ -77,7 +77,7 @@ packages_fetch()
 		chmod 755 "$policy_rc_d"
 	fi
 	services_new=()
-	for service in redis-server nginx memcached iperf3 apache2 lighttpd haproxy unbound postgresql; do
+	for service in redis-server nginx memcached iperf3 apache2 lighttpd haproxy unbound postgresql ssh; do
 		[ -e "/lib/systemd/system/$service.service" ] || services_new+=("$service")
 	done
 	export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_SUSPEND=1
