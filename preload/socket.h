@@ -58,6 +58,12 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len);
  */
 struct file *socket_decide_send(int fd, const struct sockaddr *addr, socklen_t len, int *err);
 
+/*
+ * A send with MSG_FASTOPEN from any descriptor: what comes before the data. 0: connected, now send it to
+ * nobody by name; 1: the call goes on as any other; else -errno.
+ */
+int socket_fastopen(int fd, const struct msghdr *msg, int flags);
+
 /* socket(2) gave `fd`: marks what may become ours. */
 void socket_made(int fd, int domain, int type, int protocol);
 

@@ -66,6 +66,8 @@ static const struct option {
 	{IPPROTO_TCP, TCP_QUICKACK, sizeof(int), ON_TCP, false},
 	{IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int), ON_TCP, false},
 	{IPPROTO_TCP, TCP_FASTOPEN, sizeof(int), ON_TCP, false},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, sizeof(int), ON_TCP, false},
+	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, sizeof(int), ON_TCP, false},
 	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, sizeof(int), ON_TCP, false},
 	{IPPROTO_TCP, TCP_INQ, sizeof(int), ON_TCP, false},
 	{IPPROTO_TCP, TCP_CONGESTION, 16, ON_TCP, false},

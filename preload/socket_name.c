@@ -259,7 +259,8 @@ static void leave_kernel(struct file *f)
 	epoll_file_decided(f);
 }
 
-static int connect_file(int fd, struct file *f, const struct endpoint *peer)
+/* `flags`: MSG_DONTWAIT does not wait for the connection, as O_NONBLOCK. */
+static int connect_file(int fd, struct file *f, const struct endpoint *peer, int flags)
 {
 	int err;
 
@@ -270,13 +271,13 @@ static int connect_file(int fd, struct file *f, const struct endpoint *peer)
 	inst_unlock(f->inst);
 	if (err == -EINPROGRESS || !err)
 		leave_kernel(f);
-	if ((err == -EINPROGRESS || err == -EALREADY) && !file_nonblocking(f))
+	if ((err == -EINPROGRESS || err == -EALREADY) && !file_nonblocking(f) && !(flags & MSG_DONTWAIT))
 		err = connect_wait(fd, f, peer);
 	return err;
 }
 
 /* The first bytes of a connection attempt of a candidate: becomes ours unless it fails at once. */
-static int connect_candidate(const struct candidate *c, const struct endpoint *peer)
+static int connect_candidate(const struct candidate *c, const struct endpoint *peer, int flags)
 {
 	struct adoption a;
 	struct file *f;
@@ -298,21 +299,21 @@ static int connect_candidate(const struct candidate *c, const struct endpoint *p
 	f = socket_get(c->fd);
 	if (!f)
 		return -EBADF;
-	if (err && !file_nonblocking(f))
+	if (err && !file_nonblocking(f) && !(flags & MSG_DONTWAIT))
 		err = connect_wait(c->fd, f, peer);
 	file_put(f);
 	return err;
 }
 
 /* connect() on a file of ours. *kernel: it must be the kernel's from now on. */
-static int connect_ours(int fd, struct file *f, const struct endpoint *peer, bool *kernel)
+static int connect_ours(int fd, struct file *f, const struct endpoint *peer, int flags, bool *kernel)
 {
 	bool udp = f->so->kind == SOCK_KIND_UDP;
 
 	if (f->so->kind == SOCK_KIND_TCP_LISTEN)
 		return -EISCONN;
 	if (runtime_routes_to(peer, udp ? SOCK_DGRAM : SOCK_STREAM) || (file_mode(f) == FILE_STACK && !udp))
-		return connect_file(fd, f, peer);
+		return connect_file(fd, f, peer, flags);
 	*kernel = true;
 	leave_to_kernel(fd);
 	if (udp)
@@ -349,7 +350,7 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		err = endpoint_from_sockaddr(&ep, addr, len);
 	if (f) {
 		if (!err && addr->sa_family != AF_UNSPEC)
-			err = connect_ours(fd, f, &ep, &kernel);
+			err = connect_ours(fd, f, &ep, 0, &kernel);
 		file_put(f);
 		return kernel ? result_of(real_connect(fd, addr, len)) : err;
 	}
@@ -357,13 +358,67 @@ int socket_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	if (!err && addr->sa_family == c.family && runtime_routes_to(&ep, c.type) && !kernel_only(&c)) {
 		err = start_for(fd);
 		if (!err)
-			return connect_candidate(&c, &ep);
+			return connect_candidate(&c, &ep, 0);
 		if (err < 0)
 			return err;
 	}
 	if (!err && c.type == SOCK_STREAM)
 		leave_to_kernel(fd);
 	return result_of(real_connect(fd, addr, len));
+}
+
+/*
+ * What MSG_FASTOPEN does on Linux when there is no cookie of the server: connect(2), and then the data is
+ * sent as ever. A server's cookie would spare a round trip; the stack asks for none.
+ */
+static int fastopen_ours(int fd, struct file *f, const struct msghdr *msg, int flags)
+{
+	struct endpoint ep;
+	bool kernel = false;
+	int err;
+
+	if (msg->msg_name && bad_pointer(msg->msg_name))
+		return -EFAULT;
+	if (f->so->kind == SOCK_KIND_TCP_LISTEN)
+		return -EISCONN;
+	if (!msg->msg_name) /* an attempt under way is waited for, and a fresh socket has no destination */
+		ep = f->so->peer;
+	else if (((const struct sockaddr *)msg->msg_name)->sa_family == AF_UNSPEC)
+		return -EOPNOTSUPP;
+	else if ((err = endpoint_from_sockaddr(&ep, msg->msg_name, msg->msg_namelen)))
+		return err;
+	if (!ep.port)
+		return -EINVAL;
+	err = connect_ours(fd, f, &ep, flags, &kernel);
+	return kernel ? 1 : err;
+}
+
+int socket_fastopen(int fd, const struct msghdr *msg, int flags)
+{
+	struct file *f = socket_get(fd);
+	const struct sockaddr *addr = msg->msg_name;
+	struct endpoint ep;
+	struct candidate c;
+	int err;
+
+	if (f) {
+		err = f->so->kind == SOCK_KIND_UDP ? 1 : fastopen_ours(fd, f, msg, flags);
+		file_put(f);
+		return err;
+	}
+	if (!file_is_candidate(fd))
+		return 1;
+	c = candidate(fd);
+	if (c.type != SOCK_STREAM || !addr || bad_pointer(addr) ||
+	    endpoint_from_sockaddr(&ep, addr, msg->msg_namelen) || addr->sa_family != c.family)
+		return 1;
+	if (runtime_routes_to(&ep, c.type) && !kernel_only(&c)) {
+		err = start_for(fd);
+		if (err <= 0)
+			return err ? err : connect_candidate(&c, &ep, flags);
+	}
+	leave_to_kernel(fd);
+	return 1;
 }
 
 struct file *socket_decide_send(int fd, const struct sockaddr *addr, socklen_t len, int *err)

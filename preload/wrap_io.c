@@ -193,11 +193,33 @@ static struct file *sender(int fd, const struct sockaddr *addr, socklen_t len, i
 	return socket_decide_send(fd, addr, len, err);
 }
 
+/*
+ * MSG_FASTOPEN: connects. 0: `rest` is what is to be sent now, to nobody by name; 1: the call is as any
+ * other, or the kernel's; -1 and errno.
+ */
+static int fastopen(int fd, const struct msghdr *msg, int flags, struct msghdr *rest)
+{
+	*rest = *msg;
+	rest->msg_name = NULL;
+	return RESULT_RESTARTED(socket_fastopen(fd, msg, flags));
+}
+
 ssize_t wrap_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr, socklen_t len)
 {
 	int err, saved = errno;
-	struct file *f = sender(fd, addr, len, &err);
+	struct file *f;
 
+	if (__builtin_expect(flags & MSG_FASTOPEN, 0)) {
+		struct iovec iov = {(void *)buf, n};
+
+		return wrap_sendmsg(fd,
+				    &(struct msghdr){.msg_name = (void *)addr,
+						     .msg_namelen = len,
+						     .msg_iov = &iov,
+						     .msg_iovlen = 1},
+				    flags);
+	}
+	f = sender(fd, addr, len, &err);
 	if (err)
 		return result(err, saved);
 	return f ? transmit(fd, f, buf, n, flags, addr, len) : real_sendto(fd, buf, n, flags, addr, len);
@@ -221,22 +243,48 @@ static ssize_t kernel_sendmsg(int fd, const struct msghdr *msg, int flags)
 ssize_t wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	int err, saved = errno;
-	struct file *f = bad_pointer(msg) ? NULL : sender(fd, msg->msg_name, msg->msg_namelen, &err);
+	struct msghdr rest;
+	struct file *f;
 
 	if (bad_pointer(msg)) /* EFAULT, or EBADF */
 		return real_sendmsg(fd, msg, flags);
+	if (__builtin_expect(flags & MSG_FASTOPEN, 0)) {
+		int how = fastopen(fd, msg, flags, &rest);
+
+		if (how < 0)
+			return -1;
+		msg = how ? msg : &rest;
+	}
+	f = sender(fd, msg->msg_name, msg->msg_namelen, &err);
 	if (err)
 		return result(err, saved);
 	return f ? ON_FILE(f, socket_sendmsg(fd, f, msg, flags)) : kernel_sendmsg(fd, msg, flags);
 }
 
+/* Each message for itself, as the first one connects. */
+static int sendmmsg_fastopen(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	unsigned done;
+
+	for (done = 0; done < n && done < IOV_MAX; done++) {
+		ssize_t sent = wrap_sendmsg(fd, &msgs[done].msg_hdr, flags);
+
+		if (sent < 0)
+			return done ? (int)done : -1;
+		msgs[done].msg_len = (unsigned)sent;
+	}
+	return (int)done;
+}
+
 int wrap_sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
 	int err = 0, saved = errno;
-	struct file *f = n && !bad_pointer(msgs)
-				 ? sender(fd, msgs->msg_hdr.msg_name, msgs->msg_hdr.msg_namelen, &err)
-				 : socket_get(fd);
+	struct file *f;
 
+	if (flags & MSG_FASTOPEN && n && !bad_pointer(msgs))
+		return sendmmsg_fastopen(fd, msgs, n, flags);
+	f = n && !bad_pointer(msgs) ? sender(fd, msgs->msg_hdr.msg_name, msgs->msg_hdr.msg_namelen, &err)
+				    : socket_get(fd);
 	if (err)
 		return result(err, saved);
 	return f ? ON_FILE(f, socket_sendmmsg(fd, f, msgs, n, flags)) : real_sendmmsg(fd, msgs, n, flags);

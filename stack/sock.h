@@ -52,8 +52,12 @@ struct sock_opts {
 	int32_t tclass, hops; /* IPV6_TCLASS, IPV6_UNICAST_HOPS: stored, IPv4 packets do not carry them */
 	uint8_t pmtudisc;     /* IP_PMTUDISC_* */
 	uint8_t mcast_ttl, min_ttl;
-	bool mcast_loop, mcast_all, dontroute, oobinline, zerocopy, no_check, debug, bind_no_port, freebind;
-	bool select_err_queue, prefer_busy_poll;
+	bool mcast_loop, mcast_all, dontroute, oobinline, bind_no_port, freebind;
+	bool zerocopy : 1, no_check : 1, debug : 1, select_err_queue : 1, prefer_busy_poll : 1;
+	/* RFC 7413: stored. The stack asks for no cookie and gives none, so a handshake is always a full one.
+	 */
+	bool fastopen_connect : 1, fastopen_no_cookie : 1;
+	uint16_t fastopen_queue;
 };
 
 struct sock {

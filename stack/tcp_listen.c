@@ -198,6 +198,7 @@ static void copy_options(struct tcp_conn *c, const struct tcp_conn *l)
 	so->wake_next = NULL;
 	so->wake_queued = false;
 	c->flags = l->flags & (CONN_F_NODELAY | CONN_F_CORK);
+	so->opts.fastopen_queue = 0; /* the listener's only */
 	c->window_clamp = l->window_clamp;
 	c->notsent_lowat = l->notsent_lowat;
 	c->user_timeout_ms = l->user_timeout_ms;

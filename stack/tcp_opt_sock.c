@@ -20,14 +20,15 @@
 #include "tcp_table.h"
 #include "tcp_timer.h"
 
-#define MAXSEG_MIN       88    /* Linux's TCP_MIN_MSS */
-#define MAXSEG_MAX       32767 /* MAX_TCP_WINDOW */
-#define KEEP_MAX_S       32767
-#define KEEPCNT_MAX      127
-#define SYNCNT_MAX       127
-#define LINGER2_MAX_S    120
-#define WINDOW_CLAMP_MIN 1152 /* half of SOCK_MIN_RCVBUF */
-#define CC_NAME_MAX      16   /* TCP_CA_NAME_MAX, the NUL included */
+#define MAXSEG_MIN         88    /* Linux's TCP_MIN_MSS */
+#define MAXSEG_MAX         32767 /* MAX_TCP_WINDOW */
+#define KEEP_MAX_S         32767
+#define KEEPCNT_MAX        127
+#define SYNCNT_MAX         127
+#define LINGER2_MAX_S      120
+#define WINDOW_CLAMP_MIN   1152 /* half of SOCK_MIN_RCVBUF */
+#define FASTOPEN_QUEUE_MAX 4096 /* net.core.somaxconn */
+#define CC_NAME_MAX        16   /* TCP_CA_NAME_MAX, the NUL included */
 
 /* TCP_DEFER_ACCEPT counts seconds, the SYN queue counts retransmissions at 1, 2, 4 … 120 seconds. */
 static uint8_t seconds_to_retrans(int seconds)
@@ -198,8 +199,21 @@ static int set_int(struct tcp_conn *c, int name, int v)
 	case TCP_REPAIR:
 	case TCP_TIMESTAMP:
 		return -EPERM;
-	case TCP_FASTOPEN_CONNECT: /* what Linux says when net.ipv4.tcp_fastopen is off */
-		return v == 0 || v == 1 ? -EOPNOTSUPP : -EINVAL;
+	case TCP_FASTOPEN:
+		if (v < 0 || !tcp_in_states(c, TCPS_BIT(TCPS_CLOSE) | TCPS_BIT(TCPS_LISTEN)))
+			return -EINVAL;
+		c->so.opts.fastopen_queue = (uint16_t)RTE_MIN(v, FASTOPEN_QUEUE_MAX);
+		return 0;
+	case TCP_FASTOPEN_CONNECT:
+		if (v < 0 || v > 1 || c->state != TCPS_CLOSE)
+			return -EINVAL;
+		c->so.opts.fastopen_connect = v;
+		return 0;
+	case TCP_FASTOPEN_NO_COOKIE:
+		if (v < 0 || v > 1 || !tcp_in_states(c, TCPS_BIT(TCPS_CLOSE) | TCPS_BIT(TCPS_LISTEN)))
+			return -EINVAL;
+		c->so.opts.fastopen_no_cookie = v;
+		return 0;
 	default: /* TCP_ULP among them: TLS stays in user space */
 		return -ENOPROTOOPT;
 	}
@@ -378,7 +392,15 @@ static int get_int(const struct tcp_conn *c, int name, int *v)
 	case TCP_TIMESTAMP:
 		*v = (int)tcp_ts_now(c->so.stack, c->ts_offset);
 		return 0;
+	case TCP_FASTOPEN:
+		*v = c->so.opts.fastopen_queue;
+		return 0;
 	case TCP_FASTOPEN_CONNECT:
+		*v = c->so.opts.fastopen_connect;
+		return 0;
+	case TCP_FASTOPEN_NO_COOKIE:
+		*v = c->so.opts.fastopen_no_cookie;
+		return 0;
 	case TCP_REPAIR:
 		*v = 0;
 		return 0;
