@@ -113,7 +113,7 @@ struct file *file_new(enum file_mode mode)
 	f->group = NULL;
 	f->set = NULL;
 	f->watches = NULL;
-	f->owner_pid = f->owner_sig = 0;
+	f->owner_type = f->owner_pid = f->owner_sig = f->async_fd = 0;
 	atomic_store_explicit(&f->flags, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->cmsgs, 0, memory_order_relaxed);
 	atomic_store_explicit(&f->pumps, 0, memory_order_relaxed);

@@ -47,7 +47,8 @@ struct file {
 	struct epoll_set *set;       /* EPOLL */
 	struct epoll_watch *watches; /* epoll sets this file is in; under watch_lock */
 	struct slot_set sleepers;    /* threads asleep in poll/select/recv/send/accept/connect on this file */
-	int owner_pid, owner_sig;    /* F_SETOWN, F_SETSIG */
+	int owner_type, owner_pid;   /* F_SETOWN_EX; owner_pid 0: nobody (async.h) */
+	int owner_sig, async_fd;     /* F_SETSIG; the number that O_ASYNC was set through */
 	struct file *free_next;
 };
 

@@ -11,6 +11,7 @@
 #include <x86intrin.h>
 #endif
 
+#include "async.h"
 #include "domain.h"
 #include "driver/driver.h"
 #include "helper.h"
@@ -183,6 +184,8 @@ static void unlock(struct inst *in)
 		tell_others(in);
 	give(in);
 	slot_kick();
+	if (__builtin_expect(async_noted, 0))
+		async_send();
 }
 
 void inst_unlock(struct inst *in)

@@ -11,6 +11,7 @@
  */
 #include <fcntl.h>
 
+#include "async.h"
 #include "domain.h"
 #include "epoll_set.h"
 #include "runtime.h"
@@ -72,6 +73,7 @@ int adopt_commit(struct adoption *a, enum file_mode mode)
 	int err, fl = real_fcntl(a->fd, F_GETFL, 0);
 
 	atomic_store(&f->flags, fl & (O_NONBLOCK | O_ASYNC | O_APPEND));
+	async_mirror(f, a->fd);
 	inst_lock(a->in);
 	f->inst = a->in;
 	f->so = a->so;

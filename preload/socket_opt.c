@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "async.h"
 #include "listen_group.h"
 #include "socket_priv.h"
 
@@ -108,6 +109,24 @@ static int queue_length(int fd, struct file *f, unsigned long request, int *valu
 	return err;
 }
 
+/* The kernel's socket keeps the owner, and knows who may name whom; `err` is its answer. */
+static int owner_set(struct file *f, int fd, int err)
+{
+	if (!err)
+		async_mirror(f, fd);
+	return err;
+}
+
+/* F_SETFL: the kernel's half of a DUAL socket signals too. */
+static void async_changed(struct file *f, int fd, bool on)
+{
+	int value = on;
+
+	if (is_dual(f))
+		real_ioctl(fd, FIOASYNC, (unsigned long)&value);
+	async_mirror(f, fd);
+}
+
 int socket_ioctl(int fd, struct file *f, unsigned long request, unsigned long arg)
 {
 	int *value = (int *)arg;
@@ -131,16 +150,14 @@ int socket_ioctl(int fd, struct file *f, unsigned long request, unsigned long ar
 		set_flag(f, O_NONBLOCK, *value);
 		return 0;
 	case FIOASYNC:
+		if (is_dual(f)) /* the kernel's half signals too */
+			real_ioctl(fd, request, arg);
 		set_flag(f, O_ASYNC, *value);
+		async_mirror(f, fd);
 		return 0;
 	case FIOSETOWN:
 	case SIOCSPGRP:
-		f->owner_pid = *value;
-		return 0;
-	case FIOGETOWN:
-	case SIOCGPGRP:
-		*value = f->owner_pid;
-		return 0;
+		return owner_set(f, fd, result_of(real_ioctl(fd, request, arg)));
 	case FIONREAD:
 	case SIOCOUTQ:
 	case SIOCOUTQNSD:
@@ -163,19 +180,13 @@ int socket_fcntl(int fd, struct file *f, int cmd, unsigned long arg)
 		while (!atomic_compare_exchange_weak(&f->flags, &old,
 						     (old & ~SETFL_MASK) | (arg & SETFL_MASK)))
 			;
+		if ((old ^ arg) & O_ASYNC)
+			async_changed(f, fd, arg & O_ASYNC);
 		return 0;
 	case F_SETOWN:
-		f->owner_pid = (int)arg;
-		return 0;
-	case F_GETOWN:
-		return f->owner_pid;
+	case F_SETOWN_EX:
 	case F_SETSIG:
-		if (arg >= NSIG)
-			return -EINVAL;
-		f->owner_sig = (int)arg;
-		return 0;
-	case F_GETSIG:
-		return f->owner_sig;
+		return owner_set(f, fd, result_of(real_fcntl(fd, cmd, arg)));
 	default: /* the descriptor's own: F_GETFD, F_SETFD; locks and pipes: the kernel's errno */
 		return result_of(real_fcntl(fd, cmd, arg));
 	}

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "async.h"
 #include "config.h"
 #include "domain.h"
 #include "epoll_set.h"
@@ -72,6 +73,8 @@ int wait_deadline(const struct timespec *timeout, time_ns *deadline)
 
 void wait_file_woken(struct file *f, uint32_t wake_bits, unsigned home)
 {
+	if (__builtin_expect(f->owner_pid, 0))
+		async_woken(f, wake_bits);
 	slot_wake_all(&f->sleepers);
 	if (f->watches)
 		epoll_file_woken(f, wake_bits, home);

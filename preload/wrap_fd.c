@@ -126,6 +126,8 @@ int wrap_fcntl(int fd, int cmd, unsigned long arg)
 
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return duplicated(fd, real_fcntl(fd, cmd, arg));
+	if (cmd == F_GETOWN) /* the kernel's socket keeps it; a group is a negative answer */
+		return real_fcntl(fd, cmd, arg);
 	f = socket_get(fd);
 	return f ? ON_FILE(f, socket_fcntl(fd, f, cmd, arg)) : real_fcntl(fd, cmd, arg);
 }
