@@ -122,7 +122,7 @@ CASE(odd, o_path_descriptor)
 	R(read(path, &(char){0}, 1));
 	R(recv(path, &(char){0}, 1, 0));
 	R(epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, path, &ev));
-	R(dup2(path, fd));
+	RFD(dup2(path, fd));
 	R(recv(fd, &(char){0}, 1, 0));
 	peer_say_recv(p, 1);
 }
