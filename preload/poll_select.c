@@ -5,13 +5,18 @@
  * The caller's array is copied into one for the kernel, where a descriptor that only we serve is -1, and one
  * of our files. A DUAL or epoll descriptor stands in both. select is poll with the sets read and written.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "bad_pointer.h"
 #include "domain.h"
 #include "epoll_set.h"
+#include "fd_guard.h"
 #include "libc.h"
 #include "poll_select.h"
 #include "result.h"
@@ -366,11 +371,53 @@ static int kernel_select(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct times
 	return r;
 }
 
+/* The highest open descriptor from `from` on that is the program's; -1: none, or /proc is not there. */
+static int highest_open(int from)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	int dir = (int)real_syscall(SYS_openat, AT_FDCWD, (long)"/proc/self/fd",
+				    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+	int top = -1;
+	long len;
+
+	if (dir < 0)
+		return -1;
+	real_syscall(SYS_lseek, dir, from + 2, SEEK_SET, 0, 0, 0); /* behind "." and "..": by number */
+	while ((len = real_syscall(SYS_getdents64, dir, (long)buf, sizeof(buf), 0, 0, 0)) > 0)
+		for (long at = 0; at < len; at += ((struct dirent64 *)(buf + at))->d_reclen) {
+			int fd = atoi(((struct dirent64 *)(buf + at))->d_name);
+
+			if (fd >= from && fd != dir && !fd_guarded(fd) && fd > top)
+				top = fd;
+		}
+	real_syscall(SYS_close, dir, 0, 0, 0, 0, 0);
+	return top;
+}
+
+/*
+ * Programs say select(getdtablesize(), …) with sets of FD_SETSIZE bits. The kernel touches only as many bits
+ * as the process's table is long, which ours at 1024 and above make longer: what is behind the sets must stay
+ * as it is.
+ */
+static int clamp_sets(int n)
+{
+	int saved = errno, top, size = FD_SETSIZE;
+
+	if (n <= FD_SETSIZE || file_max_fd() < 0)
+		return n;
+	top = highest_open(FD_SETSIZE);
+	while (size <= top)
+		size *= 2;
+	errno = saved;
+	return n < size ? n : size;
+}
+
 int select_any(int n, fd_set *rd, fd_set *wr, fd_set *ex, struct timespec *timeout, const sigset_t *mask)
 {
 	struct pollfd small[SMALL];
 	bool ours = false;
 
+	n = clamp_sets(n);
 	for (int fd = 0, max = file_max_fd(); fd < n && fd <= max && !ours; fd++) {
 		struct file *f = wanted(rd, wr, ex, fd) ? served(fd) : NULL;
 

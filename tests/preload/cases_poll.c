@@ -5,6 +5,8 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
+#include <sys/mman.h>
+
 #include "diff.h"
 
 #define ALL_POLL (POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM)
@@ -276,4 +278,41 @@ CASE(select, descriptors_are_small)
 	peer_connect(PORT(0));
 	c = accept(l, NULL, NULL);
 	say("below 64: %d %d", l < 64, c < 64);
+}
+
+/* select(getdtablesize(), …) with sets of FD_SETSIZE bits, which end where memory ends. */
+CASE(select, n_beyond_the_set)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *mem = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fd_set *set = (fd_set *)(mem + page - sizeof(fd_set));
+	struct timeval none = {0};
+	int p, fd = tcp_pair(&p);
+
+	NEED(mem != MAP_FAILED && !mprotect(mem + page, page, PROT_NONE));
+	peer_send(p, "x", 1);
+	until_queued(fd, 1);
+	FD_ZERO(set);
+	FD_SET(fd, set);
+	R(select(100000, set, NULL, NULL, &none));
+	say("%d", FD_ISSET(fd, set));
+	FD_ZERO(set);
+	FD_SET(0, set);
+	R(select(100000, NULL, NULL, set, &none));
+}
+
+/* Sets of the program's own, for a descriptor beyond FD_SETSIZE. */
+CASE(select, descriptor_beyond_fd_setsize)
+{
+	unsigned long set[3000 / (8 * sizeof(unsigned long)) + 1] = {0};
+	int p, fd = tcp_pair(&p), high = dup2(fd, 1500), bits = 8 * (int)sizeof(set[0]);
+
+	say("%d", high);
+	peer_send(p, "x", 1);
+	until_queued(fd, 1);
+	set[high / bits] |= 1UL << high % bits;
+	R(select(3000, (fd_set *)set, NULL, NULL, NULL));
+	say("%d", !!(set[high / bits] & 1UL << high % bits));
+	set[0] = 1UL << fd;
+	R(select(high + 1, (fd_set *)set, NULL, NULL, NULL));
 }
