@@ -94,7 +94,7 @@ static void park(unsigned slot)
 	uint32_t parked = HELPER_PARKED;
 
 	if (driver_elsewhere())
-		set_alarm((long)wait_recheck_ns(inst_clock()));
+		set_alarm((long)wait_recheck_ns());
 	atomic_store(&helper_state, HELPER_PARKED);
 	if ((!all_looked_after(slot) || atomic_load(&stopping)) &&
 	    atomic_compare_exchange_strong(&helper_state, &parked, HELPER_TICKING))

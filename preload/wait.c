@@ -22,13 +22,13 @@
 #include "spin.h"
 #include "wait.h"
 
-#define SPIN_RECENT_NS   (1 * NS_PER_MS) /* spinning pays only while packets come in */
-#define ABANDONED_NS     (1 * NS_PER_MS) /* not driven for this long, an instance is taken over by others */
-#define NO_SLOT_NAP_NS   (1 * NS_PER_MS)
-#define RECHECK_NS       (1 * NS_PER_SEC) /* a process that should wake us may have been killed */
-#define RECHECK_BUSY_NS  (200 * NS_PER_MS)
-#define RECHECK_BUSY_FOR (5 * NS_PER_SEC) /* since the last frame */
-#define MASK_CHECK_NS    (1 * NS_PER_MS)
+#define SPIN_RECENT_NS (1 * NS_PER_MS) /* spinning pays only while packets come in */
+#define ABANDONED_NS   (1 * NS_PER_MS) /* not driven for this long, an instance is taken over by others */
+#define NO_SLOT_NAP_NS (1 * NS_PER_MS)
+/* A process that should wake us may have been stopped or killed, or have gone. */
+#define RECHECK_NS        (1 * NS_PER_SEC)
+#define RECHECK_FAMILY_NS (200 * NS_PER_MS)
+#define MASK_CHECK_NS     (1 * NS_PER_MS)
 
 struct waiter {
 	struct wait_source *src;
@@ -137,11 +137,11 @@ static bool busy_within(time_ns ns, time_ns now)
 	return false;
 }
 
-time_ns wait_recheck_ns(time_ns now)
+time_ns wait_recheck_ns(void)
 {
 	bool alone = atomic_load_explicit(&domain->n_members, memory_order_relaxed) < 2;
 
-	return !alone && busy_within(RECHECK_BUSY_FOR, now) ? RECHECK_BUSY_NS : RECHECK_NS;
+	return alone ? RECHECK_NS : RECHECK_FAMILY_NS;
 }
 
 /* Whether the thread of slot `cur` - 1 keeps the role when that of `slot` wants it. */
@@ -328,8 +328,8 @@ static unsigned add_own_fds(struct waiter *w, struct pollfd *fds, unsigned n, ti
 			fds[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
 	if ((others_drive || atomic_load_explicit(&domain->n_members, memory_order_relaxed) > 1) &&
-	    *until > now + wait_recheck_ns(now))
-		*until = now + wait_recheck_ns(now);
+	    *until > now + wait_recheck_ns())
+		*until = now + wait_recheck_ns();
 	return n;
 }
 

@@ -65,10 +65,10 @@ void wait_batch(unsigned n);
 bool wait_in_batch(void);
 
 /*
- * How long a sleep may last at most that relies on another process: shortly after there was traffic less than
- * a second, since that process may have been stopped or killed.
+ * How long a sleep may last at most that relies on another process, which may be stopped, killed or gone: less
+ * when there are other processes at all.
  */
-time_ns wait_recheck_ns(time_ns now);
+time_ns wait_recheck_ns(void);
 
 /* In a fork child. */
 void wait_forget(void);

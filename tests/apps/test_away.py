@@ -135,6 +135,7 @@ def ends(lab, how):
     # Its end came first, so it is the one that goes to TIME-WAIT, in a family whose worker is gone.
     s.close()
     lab.check_rose(p, idle["stack"], "tcp_time_waits")
+    check(lab.counters(p)["sockets"]["tcp_time_wait"] > 0, "TIME-WAIT was not kept:", lab.counters(p)["sockets"])
     until(lambda: lab.counters(p)["tables"]["held_mbufs"] <= idle["tables"]["held_mbufs"], 10, "the buffers to be free")
 
 
