@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * inside.c - threads that DPDK or we create are inside from their first instruction
+ * inside.c - threads that DPDK or we create are inside from their first instruction; and what DPDK must not
+ * do outside
  *
- * libshunt.so is linked with --wrap=pthread_create, so only calls from within the library come here; the
- * program's own are not touched.
+ * libshunt.so is linked with --wrap=pthread_create and --wrap=iopl, so only calls from within the library
+ * come here; the program's own are not touched.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -42,4 +43,16 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
 	if (err)
 		free(start);
 	return err;
+}
+
+int __wrap_iopl(int level);
+extern int __real_iopl(int level);
+
+/*
+ * A driver's constructor asks for I/O ports (and again when it has a device that needs them): in every
+ * program, and a seccomp filter such as systemd's @system-service may kill one that does.
+ */
+int __wrap_iopl(int level)
+{
+	return inside ? __real_iopl(level) : 0;
 }

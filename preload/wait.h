@@ -65,8 +65,8 @@ void wait_batch(unsigned n);
 bool wait_in_batch(void);
 
 /*
- * How long a sleep may last at most that relies on another process, which may be stopped, killed or gone: less
- * when there are other processes at all.
+ * How long a sleep may last at most that relies on another process, which may be stopped, killed or gone:
+ * less when there are other processes at all.
  */
 time_ns wait_recheck_ns(void);
 

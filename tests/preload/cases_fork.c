@@ -3,7 +3,10 @@
  * cases_fork.c - connections and listeners across fork and exec
  */
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -19,6 +22,29 @@ static void reap(pid_t pid)
 		say("child killed by signal %d", WTERMSIG(status));
 	else
 		say("child exit %d", WEXITSTATUS(status));
+}
+
+/* The library must do nothing while it is loaded that a service's seccomp filter (systemd's @raw-io) kills
+ * for. */
+CASE(fork, exec_where_port_access_kills)
+{
+	struct sock_filter ops[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_iopl, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioperm, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {sizeof(ops) / sizeof(ops[0]), ops};
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		NEED(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+		NEED(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+		execl("/bin/true", "true", NULL);
+		_exit(1);
+	}
+	reap(pid);
 }
 
 CASE(fork, child_closes_its_copy)
