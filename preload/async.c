@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 
 #include "async.h"
+#include "epoll_set.h"
 #include "file.h"
 #include "libc.h"
 #include "member.h"
@@ -60,7 +61,7 @@ static void note(const struct file *f, int sig, int band)
 
 void async_woken(const struct file *f, uint32_t bits)
 {
-	bits &= sock_events(f->so);
+	bits &= file_events(f);
 	if (bits & EPOLLPRI)
 		note(f, SIGURG, 0);
 	if (!(atomic_load_explicit(&f->flags, memory_order_relaxed) & O_ASYNC))
