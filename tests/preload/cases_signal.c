@@ -493,8 +493,8 @@ CASE(signal, jump_from_anywhere)
 	char buf[100];
 
 	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &t, NULL);
-	sigsetjmp(out, 1);
+	if (sigsetjmp(out, 1) == 0)
+		setitimer(ITIMER_REAL, &t, NULL); /* not earlier: there would be nowhere to jump to */
 	while (rounds < 1000) {
 		recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 		send(fd, "", 0, 0);
